@@ -1,0 +1,1 @@
+//! Who may talk to whom: Kubernetes objects, model, compiled table, verdict. Pure.

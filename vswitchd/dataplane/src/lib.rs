@@ -1,0 +1,1 @@
+//! The walk of a frame: one pure function over an immutable snapshot.

@@ -1,0 +1,1 @@
+//! A cluster on one machine: nodes, pods and an outside world out of namespaces, from one TOML.

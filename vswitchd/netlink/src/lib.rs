@@ -1,0 +1,1 @@
+//! The kernel host network as blocking calls: namespaces, links, addresses, routes, neighbours.

@@ -1,0 +1,1 @@
+//! Devices: packet sockets, tuntap, memory. The only unsafe code of the project, under src/sys.
