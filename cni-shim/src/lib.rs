@@ -1,1 +1,20 @@
 //! Request and response types of the daemon socket, and the CNI plugin vswitch.
+//!
+//! Two programs talk to the daemon over its unix socket: the CNI plugin `vswitch` (this crate's
+//! binary) and the operator's CLI `vswitchctl`. Both send one JSON object a line and read one JSON
+//! object a line back; a connection carries as many exchanges as its client likes.
+//!
+//! - [`protocol`]: what is said ([`Request`], [`Response`]) and how it is framed.
+//! - [`client`]: a small blocking [`Client`].
+//! - [`names`]: the host interface's name, derived as Calico derives it.
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod names;
+pub mod protocol;
+
+pub use client::{Client, ClientError};
+pub use names::{DEFAULT_PREFIX, host_interface_name, host_interface_name_for_container};
+pub use protocol::{
+    Attachment, Bandwidth, DEFAULT_SOCKET, PortMapping, Request, Response, error_code,
+};
