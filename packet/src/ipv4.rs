@@ -1,0 +1,265 @@
+//! IPv4 headers (RFC 791, RFC 2474 for the DS field, RFC 3168 for ECN), read once into a small struct.
+
+use std::net::Ipv4Addr;
+
+use crate::{Protocol, checksum};
+
+/// Bytes of a header without options.
+pub const HEADER_LEN: usize = 20;
+/// Bytes of the longest header.
+pub const MAX_HEADER_LEN: usize = 60;
+
+/// Option kinds of loose and strict source routes (RFC 791 section 3.1).
+const SOURCE_ROUTES: [u8; 2] = [131, 137];
+
+/// An IPv4 header, without its options and without its checksum, which is made when it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Source address.
+    pub src: Ipv4Addr,
+    /// Destination address.
+    pub dst: Ipv4Addr,
+    /// What the packet carries.
+    pub protocol: Protocol,
+    /// Hops left.
+    pub ttl: u8,
+    /// DSCP in the upper six bits, ECN in the lower two.
+    pub tos: u8,
+    /// Names the datagram a fragment belongs to.
+    pub identification: u16,
+    /// The DF bit.
+    pub dont_fragment: bool,
+    /// The MF bit: this is not the last fragment.
+    pub more_fragments: bool,
+    /// Where this fragment's payload stands in the datagram's, in bytes; a multiple of 8.
+    pub fragment_offset_bytes: u16,
+    /// Bytes of the header, options included: 20 to 60.
+    pub header_len: usize,
+    /// Bytes of header and payload. The buffer may be longer (Ethernet padding).
+    pub total_len: usize,
+}
+
+/// Why bytes are not an IPv4 packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Error {
+    /// The bytes end before the header does.
+    #[error("the bytes end before the IPv4 header does")]
+    Truncated,
+    /// The version field is not 4.
+    #[error("expected IP version 4")]
+    NotVersion4,
+    /// The header length field says less than 20 bytes.
+    #[error("expected an IPv4 header length of 20 bytes or more")]
+    HeaderLength,
+    /// The total length is less than the header or more than the bytes there are.
+    #[error("the IPv4 total length does not fit the header and the bytes")]
+    TotalLength,
+    /// The header checksum is wrong.
+    #[error("the IPv4 header checksum is wrong")]
+    Checksum,
+}
+
+impl Header {
+    /// Reads and verifies the header at the front of `packet`: version, both lengths, checksum.
+    ///
+    /// # Errors
+    /// The first [`Error`] found, in the order of its variants.
+    #[inline]
+    pub fn parse(packet: &[u8]) -> Result<Self, Error> {
+        let header = Self::parse_quoted(packet)?;
+        if header.total_len > packet.len() {
+            return Err(Error::TotalLength);
+        }
+        if !checksum::verify(&packet[..header.header_len]) {
+            return Err(Error::Checksum);
+        }
+        Ok(header)
+    }
+
+    /// Reads the header of a packet quoted in an ICMP error: as [`Header::parse`], but the payload may be cut short and
+    /// the checksum is not looked at (RFC 1812 section 4.3.2.3 lets routers quote a header they already edited).
+    ///
+    /// # Errors
+    /// Every [`Error`] but `Checksum`.
+    #[inline]
+    pub fn parse_quoted(packet: &[u8]) -> Result<Self, Error> {
+        let b: &[u8; HEADER_LEN] = packet.first_chunk().ok_or(Error::Truncated)?;
+        if b[0] >> 4 != 4 {
+            return Err(Error::NotVersion4);
+        }
+        let header_len = usize::from(b[0] & 0x0f) * 4;
+        if header_len < HEADER_LEN {
+            return Err(Error::HeaderLength);
+        }
+        if header_len > packet.len() {
+            return Err(Error::Truncated);
+        }
+        let total_len = usize::from(u16::from_be_bytes([b[2], b[3]]));
+        if total_len < header_len {
+            return Err(Error::TotalLength);
+        }
+        let fragment = u16::from_be_bytes([b[6], b[7]]);
+        Ok(Self {
+            src: Ipv4Addr::new(b[12], b[13], b[14], b[15]),
+            dst: Ipv4Addr::new(b[16], b[17], b[18], b[19]),
+            protocol: Protocol(b[9]),
+            ttl: b[8],
+            tos: b[1],
+            identification: u16::from_be_bytes([b[4], b[5]]),
+            dont_fragment: fragment & 0x4000 != 0,
+            more_fragments: fragment & 0x2000 != 0,
+            fragment_offset_bytes: (fragment & 0x1fff) << 3,
+            header_len,
+            total_len,
+        })
+    }
+
+    /// The header as it stands on the wire, checksum filled in, without options: `header_len` is taken as 20, a
+    /// `total_len` above 65 535 is written as 65 535.
+    pub fn emit(&self) -> [u8; HEADER_LEN] {
+        let total_len = u16::try_from(self.total_len).unwrap_or(u16::MAX);
+        let fragment = u16::from(self.dont_fragment) << 14
+            | u16::from(self.more_fragments) << 13
+            | self.fragment_offset_bytes >> 3;
+        let mut b = [0; HEADER_LEN];
+        b[0] = 0x45;
+        b[1] = self.tos;
+        b[2..4].copy_from_slice(&total_len.to_be_bytes());
+        b[4..6].copy_from_slice(&self.identification.to_be_bytes());
+        b[6..8].copy_from_slice(&fragment.to_be_bytes());
+        b[8] = self.ttl;
+        b[9] = self.protocol.0;
+        b[12..16].copy_from_slice(&self.src.octets());
+        b[16..20].copy_from_slice(&self.dst.octets());
+        fill_checksum(&mut b);
+        b
+    }
+
+    /// True for every piece of a fragmented datagram.
+    #[inline]
+    pub const fn is_fragment(&self) -> bool {
+        self.more_fragments || self.fragment_offset_bytes != 0
+    }
+
+    /// True for the piece that holds the L4 header.
+    #[inline]
+    pub const fn is_first_fragment(&self) -> bool {
+        self.more_fragments && self.fragment_offset_bytes == 0
+    }
+
+    /// True when options follow the first 20 bytes.
+    #[inline]
+    pub const fn has_options(&self) -> bool {
+        self.header_len > HEADER_LEN
+    }
+
+    /// Bytes after the header.
+    #[inline]
+    pub const fn payload_len(&self) -> usize {
+        self.total_len - self.header_len
+    }
+
+    /// The bytes after the header, without Ethernet padding; fewer than [`Header::payload_len`] when the packet is a
+    /// truncated quotation.
+    #[inline]
+    pub fn payload<'a>(&self, packet: &'a [u8]) -> &'a [u8] {
+        packet
+            .get(self.header_len..self.total_len.min(packet.len()))
+            .unwrap_or(&[])
+    }
+}
+
+/// Replaces the 16-bit word at `at` (even) of a header and updates the header checksum (RFC 1624).
+#[inline]
+fn replace_word(header: &mut [u8; HEADER_LEN], at: usize, new: u16) {
+    let old = u16::from_be_bytes([header[at], header[at + 1]]);
+    let sum = u16::from_be_bytes([header[10], header[11]]);
+    header[at..at + 2].copy_from_slice(&new.to_be_bytes());
+    header[10..12].copy_from_slice(&checksum::update_u16(sum, old, new).to_be_bytes());
+}
+
+/// The fixed part of a header that the caller has parsed.
+#[inline]
+fn fixed(packet: &mut [u8]) -> &mut [u8; HEADER_LEN] {
+    packet
+        .first_chunk_mut()
+        .expect("a parsed IPv4 packet has 20 bytes")
+}
+
+/// Takes one hop off the TTL and updates the checksum. The caller has parsed the packet and found a TTL of 2 or more.
+#[inline]
+pub fn decrement_ttl(packet: &mut [u8]) {
+    let header = fixed(packet);
+    let word = u16::from_be_bytes([header[8], header[9]]);
+    replace_word(header, 8, word.wrapping_sub(0x0100));
+}
+
+/// Replaces the DSCP and ECN byte and updates the checksum. The caller has parsed the packet.
+#[inline]
+pub fn set_tos(packet: &mut [u8], tos: u8) {
+    let header = fixed(packet);
+    let word = u16::from_be_bytes([header[0], tos]);
+    replace_word(header, 0, word);
+}
+
+/// Replaces the identification and updates the checksum. The caller has parsed the packet.
+#[inline]
+pub fn set_identification(packet: &mut [u8], identification: u16) {
+    replace_word(fixed(packet), 4, identification);
+}
+
+/// Replaces the total length and updates the checksum. The caller has parsed the packet.
+#[inline]
+pub fn set_total_len(packet: &mut [u8], total_len: u16) {
+    replace_word(fixed(packet), 2, total_len);
+}
+
+/// Computes the header checksum, options included, and writes it. Bytes too few for the header are left alone.
+#[inline]
+pub fn fill_checksum(packet: &mut [u8]) {
+    let header_len = packet.first().map_or(0, |b| usize::from(b & 0x0f) * 4);
+    let Some(header) = packet.get_mut(..header_len.max(HEADER_LEN)) else {
+        return;
+    };
+    header[10..12].fill(0);
+    let sum = checksum::internet(header);
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// Walks the options of a packet. A malformed option ends the walk.
+pub fn options<'a>(packet: &'a [u8], header: &Header) -> Options<'a> {
+    Options {
+        rest: packet.get(HEADER_LEN..header.header_len).unwrap_or(&[]),
+    }
+}
+
+/// Iterator over IPv4 options: kind, and the whole option (kind and length bytes included; one byte for no-operation). The
+/// end-of-options byte ends it and is not yielded.
+#[derive(Debug, Clone)]
+pub struct Options<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Options<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let len = match *self.rest {
+            [] | [0, ..] => return None,
+            [1, ..] => 1,
+            [_, len, ..] if len >= 2 => usize::from(len),
+            _ => return None,
+        };
+        let (option, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some((option[0], option))
+    }
+}
+
+/// True when the packet carries a loose or strict source route (RFC 7126 section 4.3: drop by default).
+pub fn has_source_route(packet: &[u8], header: &Header) -> bool {
+    header.has_options() && options(packet, header).any(|(kind, _)| SOURCE_ROUTES.contains(&kind))
+}
+
+#[cfg(test)]
+mod tests;
