@@ -1,1 +1,24 @@
-//! Who may talk to whom: Kubernetes objects, model, compiled table, verdict. Pure.
+//! Who may talk to whom: Kubernetes objects -> model -> compiled table -> verdict. Pure.
+//!
+//! - [`model`] is the cluster as policy sees it: pods, namespaces, and tiers of ordered rules.
+//! - [`compile()`] turns a [`Cluster`] into a [`Table`], which answers [`Table::verdict`] for the
+//!   first packet of a flow with a few hash lookups and no allocation.
+//! - [`oracle`] answers the same question slowly and obviously. It is the truth of the tests.
+//!
+//! The crate has no clock and no sockets; the only I/O is reading a directory of manifests in
+//!
+//! What is *not* decided here, because it needs state or the device a packet came by: replies and
+//! related ICMP errors on allowed flows (connection tracking), fragments after the first, and
+//! traffic from the node itself to its own pods. The data plane decides those.
+#![forbid(unsafe_code)]
+
+pub mod compile;
+pub mod model;
+pub mod oracle;
+mod table;
+mod verdict;
+
+pub use compile::compile;
+pub use model::{Cluster, Object, ObjectKey};
+pub use table::Table;
+pub use verdict::{Direction, Flow, RuleDescription, RuleRef, Verdict, protocol};
