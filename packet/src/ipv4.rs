@@ -228,9 +228,12 @@ pub fn fill_checksum(packet: &mut [u8]) {
 
 /// Walks the options of a packet. A malformed option ends the walk.
 pub fn options<'a>(packet: &'a [u8], header: &Header) -> Options<'a> {
-    Options {
-        rest: packet.get(HEADER_LEN..header.header_len).unwrap_or(&[]),
-    }
+    options_of(packet.get(HEADER_LEN..header.header_len).unwrap_or(&[]))
+}
+
+/// Walks these options.
+pub(crate) const fn options_of(rest: &[u8]) -> Options<'_> {
+    Options { rest }
 }
 
 /// Iterator over IPv4 options: kind, and the whole option (kind and length bytes included; one byte for no-operation). The

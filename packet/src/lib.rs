@@ -11,15 +11,19 @@
 #![forbid(unsafe_code)]
 
 pub mod arp;
+#[cfg(any(test, feature = "build"))]
+pub mod build;
 pub mod checksum;
 pub mod ethernet;
 pub mod flow;
+pub mod fragment;
 pub mod frame;
 pub mod icmpv4;
 pub mod ipip;
 pub mod ipv4;
 pub mod offload;
 pub mod protocol;
+pub mod segment;
 pub mod transport;
 
 pub use ethernet::{EtherType, MacAddr};
