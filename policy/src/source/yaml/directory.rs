@@ -1,0 +1,99 @@
+//! A directory of manifests as one cluster.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::object::{Located, Manifest};
+use super::{ManifestError, Problem};
+use crate::model::{Cluster, ObjectKey};
+
+/// Reads every `*.yaml`, `*.yml` and `*.json` in a directory, in order of name, not descending.
+/// Names that begin with a dot are left out: editors and mounted ConfigMaps use them.
+///
+/// # Errors
+/// Everything found wrong in any file, in order: see [`super::parse`]; a file that cannot be read;
+/// an object that stands in two places.
+pub fn load_dir(path: &Path) -> Result<Cluster, Vec<ManifestError>> {
+    let files = manifests(path).map_err(|cause| {
+        vec![ManifestError::unreadable(
+            &path.display().to_string(),
+            &cause,
+        )]
+    })?;
+    let mut loader = Loader::default();
+    for file in files {
+        loader.add(&file);
+    }
+    if loader.errors.is_empty() {
+        Ok(loader.cluster)
+    } else {
+        Err(loader.errors)
+    }
+}
+
+#[derive(Default)]
+struct Loader {
+    cluster: Cluster,
+    defined: BTreeMap<ObjectKey, String>,
+    errors: Vec<ManifestError>,
+}
+
+impl Loader {
+    fn add(&mut self, path: &Path) {
+        let file = path.display().to_string();
+        let mut manifest = Manifest::default();
+        match fs::read_to_string(path) {
+            Ok(text) => manifest.read(&file, &text),
+            Err(cause) => manifest
+                .errors
+                .push(ManifestError::unreadable(&file, &cause)),
+        }
+        self.errors.append(&mut manifest.errors);
+        for located in manifest.objects {
+            self.define(&file, located);
+        }
+    }
+
+    fn define(&mut self, file: &str, located: Located) {
+        let key = located.object.key();
+        let (line, column) = (located.place.line, located.place.column);
+        if let Some(first) = self.defined.get(&key) {
+            let problem = Problem::Duplicate {
+                object: key.to_string(),
+                first: first.clone(),
+            };
+            let (file, field) = (file.to_owned(), String::new());
+            self.errors.push(ManifestError {
+                file,
+                line,
+                column,
+                field,
+                problem,
+            });
+            return;
+        }
+        self.defined.insert(key, format!("{file}:{line}"));
+        self.cluster.apply(located.object);
+    }
+}
+
+fn manifests(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if is_manifest(&path) && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn is_manifest(path: &Path) -> bool {
+    let hidden = path
+        .file_name()
+        .is_none_or(|name| name.to_string_lossy().starts_with('.'));
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    !hidden && matches!(extension, Some("yaml" | "yml" | "json"))
+}
