@@ -1,0 +1,181 @@
+//! The daemon's TOML: one file per node, read once at start.
+//!
+//! [`load`] reads and validates a file and answers with a [`Config`] in which everything that is
+//! written is right, or with every mistake found, each with its file, line, key, what was expected
+//! and what was found. What the file leaves out and only the host can tell (uplink, address) stays
+//! `None` here; `host::uplink` finds it.
+
+mod error;
+mod parse;
+mod reader;
+
+pub use error::{ConfigError, ConfigErrors};
+pub use parse::parse;
+
+use std::{
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ipnet::Ipv4Net;
+
+/// Everything one node's file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The file itself, for later messages.
+    pub file: PathBuf,
+    /// This node's name in the cluster; the address block follows from it.
+    pub node: String,
+    /// This node's underlay address and prefix; `None` = the uplink's first one.
+    pub address: Option<Ipv4Net>,
+    /// The underlay interface; `None` = detected.
+    pub uplink: Option<String>,
+    /// Blocks this node owns; empty = derived from its name.
+    pub blocks: Vec<Ipv4Net>,
+    /// Worker threads, at least 1.
+    pub workers: usize,
+    /// Where state that survives a restart lives.
+    pub state_dir: PathBuf,
+    /// The admin socket.
+    pub socket: PathBuf,
+    /// Directory of Kubernetes YAML; `None` = no policies, everything allowed.
+    pub policy_dir: Option<PathBuf>,
+    /// MTU of pods in bytes; `None` = uplink's minus the 20 bytes of IPIP.
+    pub mtu_bytes: Option<u32>,
+    /// How the log looks.
+    pub log: Log,
+    /// Address pools, in the file's order.
+    pub pools: Vec<Pool>,
+    /// The other nodes, in the file's order.
+    pub peers: Vec<Peer>,
+    /// Connection tracking time-outs.
+    pub timeouts: Timeouts,
+}
+
+/// The `[log]` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// `text` for people, `json` for collectors.
+    pub format: LogFormat,
+    /// A `tracing` filter: a level, or `target=level,...`.
+    pub level: String,
+}
+
+/// Shape of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line for people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// A range of pod addresses (Calico's IPPool).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name, for people.
+    pub name: String,
+    /// Its range.
+    pub cidr: Ipv4Net,
+    /// Prefix length of its blocks, 20 to 32.
+    pub block_size: u8,
+    /// When packets to another node's blocks are encapsulated.
+    pub ipip: IpipMode,
+    /// Packets from this pool to outside all pools leave with the node's address.
+    pub nat_outgoing: bool,
+}
+
+/// When a pool's packets between nodes are encapsulated (Calico's `ipipMode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpipMode {
+    /// Always.
+    Always,
+    /// Only to nodes in another subnet.
+    CrossSubnet,
+    /// Never: the underlay routes pod addresses.
+    Never,
+}
+
+impl IpipMode {
+    /// The word used in files and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "Always",
+            Self::CrossSubnet => "CrossSubnet",
+            Self::Never => "Never",
+        }
+    }
+}
+
+/// Another node of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its name.
+    pub name: String,
+    /// Its underlay address and prefix.
+    pub address: Ipv4Net,
+    /// Its blocks; empty = derived from its name.
+    pub blocks: Vec<Ipv4Net>,
+}
+
+/// How long a silent connection is remembered. The defaults are those of Linux' nf_conntrack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP before the handshake is complete.
+    pub tcp_handshake: Duration,
+    /// TCP established.
+    pub tcp_established: Duration,
+    /// TCP after a FIN or RST.
+    pub tcp_closing: Duration,
+    /// UDP seen one way only.
+    pub udp_unreplied: Duration,
+    /// UDP seen both ways.
+    pub udp_replied: Duration,
+    /// ICMP echo.
+    pub icmp: Duration,
+    /// Every other protocol.
+    pub other: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            tcp_handshake: Duration::from_secs(60),
+            tcp_established: Duration::from_secs(432_000),
+            tcp_closing: Duration::from_secs(120),
+            udp_unreplied: Duration::from_secs(30),
+            udp_replied: Duration::from_secs(120),
+            icmp: Duration::from_secs(30),
+            other: Duration::from_secs(600),
+        }
+    }
+}
+
+impl Config {
+    /// The pool an address belongs to; the most specific if pools were nested.
+    #[must_use]
+    pub fn pool_of(&self, address: Ipv4Addr) -> Option<&Pool> {
+        let holds = |pool: &&Pool| pool.cidr.contains(&address);
+        self.pools
+            .iter()
+            .filter(holds)
+            .max_by_key(|pool| pool.cidr.prefix_len())
+    }
+}
+
+/// Reads and validates a file.
+///
+/// # Errors
+/// Every mistake that could be found in one reading: an unreadable file or broken TOML syntax is
+/// the only one reported; otherwise all wrong keys and values are.
+pub fn load(file: &Path) -> Result<Config, ConfigErrors> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => parse(file, &text),
+        Err(error) => Err(ConfigErrors(vec![ConfigError::unreadable(file, &error)])),
+    }
+}
+
+#[cfg(test)]
+mod tests;

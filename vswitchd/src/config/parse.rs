@@ -1,0 +1,448 @@
+//! From the text of a file to a [`Config`]: every key, its shape, and how the keys fit together.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ipnet::Ipv4Net;
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    Config, ConfigErrors, IpipMode, Log, LogFormat, Peer, Pool, Timeouts,
+    reader::{At, Expect, Mistakes, Section},
+};
+
+/// Most worker threads a file may ask for.
+const MAX_WORKERS: u64 = 64;
+/// Workers when the file does not say: one per core, at most so many.
+const DEFAULT_WORKERS: usize = 4;
+
+/// Parses and validates a text; `file` is only for the messages.
+///
+/// # Errors
+/// Every mistake found; for broken TOML syntax, only the first.
+pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigErrors> {
+    let mut mistakes = Mistakes::new(file, text);
+    let table = match DeTable::parse(text) {
+        Ok(table) => table,
+        Err(error) => {
+            let span = error.span().unwrap_or(0..0);
+            mistakes.add(&span, "syntax", "valid TOML", error.message().trim());
+            return Err(mistakes.into_errors());
+        }
+    };
+    let config = read_config(file, &mut mistakes, table.get_ref());
+    match config {
+        Some(config) if mistakes.is_empty() => Ok(config),
+        _ => Err(mistakes.into_errors()),
+    }
+}
+
+fn read_config<'t>(
+    file: &Path,
+    mistakes: &mut Mistakes<'_>,
+    table: &'t DeTable<'t>,
+) -> Option<Config> {
+    let mut root = Section::root(table);
+    let node = root.required(mistakes, "node", &NODE_NAME);
+    let address = root.optional(mistakes, "address", &HOST_ADDRESS);
+    let uplink = root.optional(mistakes, "uplink", &INTERFACE);
+    let blocks = root.list(mistakes, "blocks", &NETWORK);
+    let workers = root.optional(mistakes, "workers", &WORKERS);
+    let state_dir = root.optional(mistakes, "state_dir", &ABSOLUTE_PATH);
+    let socket = root.optional(mistakes, "socket", &ABSOLUTE_PATH);
+    let policy_dir = root.optional(mistakes, "policy_dir", &ABSOLUTE_PATH);
+    let mtu = root.optional(mistakes, "mtu", &MTU);
+    let log = read_log(mistakes, &mut root);
+    let pools = read_pools(mistakes, &mut root);
+    let peers = read_peers(mistakes, &mut root);
+    let timeouts = read_timeouts(mistakes, &mut root);
+    root.finish(mistakes);
+
+    check_pools(mistakes, &pools);
+    check_peers(mistakes, node.as_ref(), address.as_ref(), &peers);
+    check_blocks(mistakes, &pools, &blocks, &peers);
+
+    Some(Config {
+        file: file.to_owned(),
+        node: node?.value,
+        address: address.map(|at| at.value),
+        uplink: uplink.map(|at| at.value),
+        blocks: blocks.into_iter().map(|at| at.value).collect(),
+        workers: workers.map_or_else(default_workers, |at| at.value),
+        state_dir: path_or(state_dir, "/var/lib/vswitchd"),
+        socket: path_or(socket, cni_shim::protocol::DEFAULT_SOCKET),
+        policy_dir: policy_dir.map(|at| at.value),
+        mtu_bytes: mtu.map(|at| at.value).filter(|mtu| *mtu != 0),
+        log,
+        pools: pools.into_iter().map(|read| read.pool).collect(),
+        peers: peers.into_iter().map(ReadPeer::into_peer).collect(),
+        timeouts,
+    })
+}
+
+fn default_workers() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores.min(DEFAULT_WORKERS)
+}
+
+fn path_or(path: Option<At<PathBuf>>, default: &str) -> PathBuf {
+    path.map_or_else(|| PathBuf::from(default), |at| at.value)
+}
+
+fn read_log(mistakes: &mut Mistakes<'_>, root: &mut Section<'_>) -> Log {
+    let mut log = Log {
+        format: LogFormat::Text,
+        level: "info".into(),
+    };
+    let Some(mut section) = root.table(mistakes, "log") else {
+        return log;
+    };
+    if let Some(format) = section.optional(mistakes, "format", &LOG_FORMAT) {
+        log.format = format.value;
+    }
+    if let Some(level) = section.optional(mistakes, "level", &LOG_LEVEL) {
+        log.level = level.value;
+    }
+    section.finish(mistakes);
+    log
+}
+
+/// A pool with the place of its range, for the checks between pools.
+struct ReadPool {
+    pool: Pool,
+    cidr: At<Ipv4Net>,
+}
+
+fn read_pools(mistakes: &mut Mistakes<'_>, root: &mut Section<'_>) -> Vec<ReadPool> {
+    let sections = root.tables(mistakes, "pool");
+    if sections.is_empty() {
+        let expected = "at least one [[pool]] with a name and a cidr";
+        mistakes.add(&root.span(), "pool", expected, "none");
+    }
+    let pools = sections
+        .into_iter()
+        .filter_map(|section| read_pool(mistakes, section));
+    pools.collect()
+}
+
+fn read_pool(mistakes: &mut Mistakes<'_>, mut section: Section<'_>) -> Option<ReadPool> {
+    let name = section.required(mistakes, "name", &NAME);
+    let cidr = section.required(mistakes, "cidr", &NETWORK);
+    let block_size = section.optional(mistakes, "block_size", &BLOCK_SIZE);
+    let ipip = section.optional(mistakes, "ipip", &IPIP_MODE);
+    let nat_outgoing = section.optional(mistakes, "nat_outgoing", &BOOLEAN);
+    section.finish(mistakes);
+    let (name, cidr) = (name?, cidr?);
+    let block_size = block_size.map_or(26, |at| at.value);
+    if block_size < cidr.value.prefix_len() {
+        let expected = format!("a pool at least as large as its blocks (/{block_size})");
+        mistakes.add(
+            &cidr.span,
+            cidr.key.clone(),
+            expected,
+            cidr.value.to_string(),
+        );
+    }
+    let pool = Pool {
+        name: name.value,
+        cidr: cidr.value,
+        block_size,
+        ipip: ipip.map_or(IpipMode::Always, |at| at.value),
+        nat_outgoing: nat_outgoing.is_none_or(|at| at.value),
+    };
+    Some(ReadPool { pool, cidr })
+}
+
+/// A peer with the places of its values, for the checks between peers.
+struct ReadPeer {
+    name: At<String>,
+    address: At<Ipv4Net>,
+    blocks: Vec<At<Ipv4Net>>,
+}
+
+impl ReadPeer {
+    fn into_peer(self) -> Peer {
+        Peer {
+            name: self.name.value,
+            address: self.address.value,
+            blocks: self.blocks.into_iter().map(|at| at.value).collect(),
+        }
+    }
+}
+
+fn read_peers(mistakes: &mut Mistakes<'_>, root: &mut Section<'_>) -> Vec<ReadPeer> {
+    let sections = root.tables(mistakes, "peer");
+    let peers = sections
+        .into_iter()
+        .filter_map(|section| read_peer(mistakes, section));
+    peers.collect()
+}
+
+fn read_peer(mistakes: &mut Mistakes<'_>, mut section: Section<'_>) -> Option<ReadPeer> {
+    let name = section.required(mistakes, "name", &NODE_NAME);
+    let address = section.required(mistakes, "address", &HOST_ADDRESS);
+    let blocks = section.list(mistakes, "blocks", &NETWORK);
+    section.finish(mistakes);
+    Some(ReadPeer {
+        name: name?,
+        address: address?,
+        blocks,
+    })
+}
+
+fn read_timeouts(mistakes: &mut Mistakes<'_>, root: &mut Section<'_>) -> Timeouts {
+    let mut timeouts = Timeouts::default();
+    let Some(mut section) = root.table(mistakes, "timeouts") else {
+        return timeouts;
+    };
+    let keys: [(&'static str, &mut Duration); 7] = [
+        ("tcp_handshake_seconds", &mut timeouts.tcp_handshake),
+        ("tcp_established_seconds", &mut timeouts.tcp_established),
+        ("tcp_closing_seconds", &mut timeouts.tcp_closing),
+        ("udp_unreplied_seconds", &mut timeouts.udp_unreplied),
+        ("udp_replied_seconds", &mut timeouts.udp_replied),
+        ("icmp_seconds", &mut timeouts.icmp),
+        ("other_seconds", &mut timeouts.other),
+    ];
+    for (name, field) in keys {
+        if let Some(seconds) = section.optional(mistakes, name, &SECONDS) {
+            *field = seconds.value;
+        }
+    }
+    section.finish(mistakes);
+    timeouts
+}
+
+fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
+    a.contains(b) || b.contains(a)
+}
+
+fn check_pools(mistakes: &mut Mistakes<'_>, pools: &[ReadPool]) {
+    for (index, later) in pools.iter().enumerate() {
+        for earlier in &pools[..index] {
+            if overlap(&earlier.pool.cidr, &later.pool.cidr) {
+                let expected = format!(
+                    "a range apart from pool {:?} ({})",
+                    earlier.pool.name, earlier.pool.cidr
+                );
+                let found = later.pool.cidr.to_string();
+                mistakes.add(&later.cidr.span, later.cidr.key.clone(), expected, found);
+            }
+        }
+    }
+}
+
+fn check_peers(
+    mistakes: &mut Mistakes<'_>,
+    node: Option<&At<String>>,
+    address: Option<&At<Ipv4Net>>,
+    peers: &[ReadPeer],
+) {
+    for (index, peer) in peers.iter().enumerate() {
+        let (name, ip) = (&peer.name, &peer.address);
+        if node.is_some_and(|node| node.value == name.value) {
+            let expected = "another node's name (this node is not its own peer)";
+            mistakes.add(&name.span, name.key.clone(), expected, quoted(&name.value));
+        }
+        if address.is_some_and(|own| own.value.addr() == ip.value.addr()) {
+            let expected = "an address other than this node's own";
+            mistakes.add(&ip.span, ip.key.clone(), expected, ip.value.to_string());
+        }
+        for earlier in &peers[..index] {
+            if earlier.name.value == name.value {
+                let expected = "a name no earlier peer has";
+                mistakes.add(&name.span, name.key.clone(), expected, quoted(&name.value));
+            }
+            if earlier.address.value.addr() == ip.value.addr() {
+                let expected = format!("an address other than {:?}'s", earlier.name.value);
+                mistakes.add(&ip.span, ip.key.clone(), expected, ip.value.to_string());
+            }
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("{text:?}")
+}
+
+fn check_blocks(
+    mistakes: &mut Mistakes<'_>,
+    pools: &[ReadPool],
+    own: &[At<Ipv4Net>],
+    peers: &[ReadPeer],
+) {
+    let own = own.iter().map(|block| ("this node", block));
+    let theirs = peers.iter().flat_map(|peer| {
+        let blocks = peer.blocks.iter();
+        blocks.map(|block| (peer.name.value.as_str(), block))
+    });
+    let blocks: Vec<(&str, &At<Ipv4Net>)> = own.chain(theirs).collect();
+    for (index, (_, block)) in blocks.iter().enumerate() {
+        check_block_in_pool(mistakes, pools, block);
+        for (owner, earlier) in &blocks[..index] {
+            if overlap(&earlier.value, &block.value) {
+                let expected = format!("a block apart from {} of {owner}", earlier.value);
+                let found = block.value.to_string();
+                mistakes.add(&block.span, block.key.clone(), expected, found);
+            }
+        }
+    }
+}
+
+fn check_block_in_pool(mistakes: &mut Mistakes<'_>, pools: &[ReadPool], block: &At<Ipv4Net>) {
+    let pool = pools
+        .iter()
+        .find(|read| read.pool.cidr.contains(&block.value));
+    let found = block.value.to_string();
+    match pool {
+        None if pools.is_empty() => {} // the missing pool is reported already
+        None => {
+            let ranges: Vec<String> = pools
+                .iter()
+                .map(|read| read.pool.cidr.to_string())
+                .collect();
+            let expected = format!("a block inside a pool ({})", ranges.join(", "));
+            mistakes.add(&block.span, block.key.clone(), expected, found);
+        }
+        Some(read) if read.pool.block_size != block.value.prefix_len() => {
+            let (size, name) = (read.pool.block_size, &read.pool.name);
+            let expected = format!("a /{size}, the block size of pool {name:?}");
+            mistakes.add(&block.span, block.key.clone(), expected, found);
+        }
+        Some(_) => {}
+    }
+}
+
+const NAME: Expect<String> = Expect {
+    what: "a name that is not empty",
+    read: |value| {
+        let name = value.as_str().filter(|name| !name.trim().is_empty());
+        name.map(str::to_owned)
+    },
+};
+
+/// RFC 1123 subdomain, the rule of Kubernetes for node names.
+const NODE_NAME: Expect<String> = Expect {
+    what: "a node name (lower-case letters, digits, '-' and '.', at most 253)",
+    read: |value| {
+        value
+            .as_str()
+            .filter(|name| is_node_name(name))
+            .map(str::to_owned)
+    },
+};
+
+fn is_node_name(name: &str) -> bool {
+    let label = |label: &str| {
+        let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        !label.is_empty()
+            && label.chars().all(inside)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(label)
+}
+
+/// The kernel's rule (`dev_valid_name`).
+const INTERFACE: Expect<String> = Expect {
+    what: "an interface name (1 to 15 characters, no '/', ':' or space)",
+    read: |value| {
+        let valid = |name: &&str| {
+            let bad = |c: char| c == '/' || c == ':' || c.is_whitespace();
+            (1..=15).contains(&name.len()) && !matches!(*name, "." | "..") && !name.contains(bad)
+        };
+        value.as_str().filter(valid).map(str::to_owned)
+    },
+};
+
+const HOST_ADDRESS: Expect<Ipv4Net> = Expect {
+    what: "an IPv4 address with its prefix, such as \"172.16.30.7/24\"",
+    read: |value| {
+        let net: Ipv4Net = value.as_str()?.parse().ok()?;
+        let address = net.addr();
+        let usable = !address.is_unspecified() && !address.is_multicast() && !address.is_loopback();
+        (usable && net.prefix_len() > 0).then_some(net)
+    },
+};
+
+const NETWORK: Expect<Ipv4Net> = Expect {
+    what: "an IPv4 range without host bits, such as \"10.244.0.0/16\"",
+    read: |value| {
+        let net: Ipv4Net = value.as_str()?.parse().ok()?;
+        (net.network() == net.addr() && net.prefix_len() >= 8).then_some(net)
+    },
+};
+
+const ABSOLUTE_PATH: Expect<PathBuf> = Expect {
+    what: "an absolute path",
+    read: |value| {
+        value
+            .as_str()
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    },
+};
+
+const WORKERS: Expect<usize> = Expect {
+    what: "a number of threads from 1 to 64",
+    read: |value| usize::try_from(number(value, 1..=MAX_WORKERS)?).ok(),
+};
+
+const MTU: Expect<u32> = Expect {
+    what: "0 (uplink minus 20) or a number of bytes from 576 to 65535",
+    read: |value| {
+        let bytes = u32::try_from(number(value, 0..=65_535)?).ok()?;
+        (bytes == 0 || bytes >= 576).then_some(bytes)
+    },
+};
+
+const BLOCK_SIZE: Expect<u8> = Expect {
+    what: "a prefix length from 20 to 32",
+    read: |value| u8::try_from(number(value, 20..=32)?).ok(),
+};
+
+const SECONDS: Expect<Duration> = Expect {
+    what: "a number of seconds from 1 to 31536000",
+    read: |value| number(value, 1..=31_536_000).map(Duration::from_secs),
+};
+
+const BOOLEAN: Expect<bool> = Expect {
+    what: "true or false",
+    read: |value| value.as_bool(),
+};
+
+const IPIP_MODE: Expect<IpipMode> = Expect {
+    what: "\"Always\", \"CrossSubnet\" or \"Never\"",
+    read: |value| match value.as_str()? {
+        "Always" => Some(IpipMode::Always),
+        "CrossSubnet" => Some(IpipMode::CrossSubnet),
+        "Never" => Some(IpipMode::Never),
+        _ => None,
+    },
+};
+
+const LOG_FORMAT: Expect<LogFormat> = Expect {
+    what: "\"text\" or \"json\"",
+    read: |value| match value.as_str()? {
+        "text" => Some(LogFormat::Text),
+        "json" => Some(LogFormat::Json),
+        _ => None,
+    },
+};
+
+const LOG_LEVEL: Expect<String> = Expect {
+    what: "a level (error, warn, info, debug, trace) or a filter such as \"info,vswitchd=debug\"",
+    read: |value| {
+        let level = value.as_str()?;
+        let valid = tracing_subscriber::EnvFilter::try_new(level).is_ok() && !level.is_empty();
+        valid.then(|| level.to_owned())
+    },
+};
+
+fn number(value: &DeValue<'_>, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
+    let integer = value.as_integer()?;
+    let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok()?;
+    range.contains(&number).then_some(number)
+}

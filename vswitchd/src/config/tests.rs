@@ -1,0 +1,168 @@
+//! What a file may say, and what is said about one that is wrong.
+
+use super::*;
+
+const GOOD: &str = r#"
+node = "minikube-m02"
+address = "172.16.30.7/24"
+uplink = "eth0"
+workers = 2
+policy_dir = "/etc/vswitchd/policy"
+
+[log]
+format = "json"
+level = "info,vswitchd=debug"
+
+[[pool]]
+name = "default-ipv4-ippool"
+cidr = "10.244.0.0/16"
+
+[[peer]]
+name = "minikube"
+address = "172.16.30.6/24"
+blocks = ["10.244.120.64/26"]
+
+[[peer]]
+name = "minikube-m03"
+address = "172.16.30.8/24"
+
+[timeouts]
+udp_replied_seconds = 90
+"#;
+
+fn errors(text: &str) -> Vec<String> {
+    let ConfigErrors(errors) = parse(Path::new("node.toml"), text).unwrap_err();
+    errors.iter().map(ToString::to_string).collect()
+}
+
+/// `GOOD` with one line replaced.
+fn with(old: &str, new: &str) -> String {
+    assert!(GOOD.contains(old), "{old} is not in the example");
+    GOOD.replacen(old, new, 1)
+}
+
+#[test]
+fn a_full_file_is_read_with_calicos_defaults() {
+    let config = parse(Path::new("node.toml"), GOOD).unwrap();
+    assert_eq!(config.node, "minikube-m02");
+    assert_eq!(config.pools[0].block_size, 26);
+    assert_eq!(config.pools[0].ipip, IpipMode::Always);
+    assert!(config.pools[0].nat_outgoing);
+    assert_eq!(config.mtu_bytes, None);
+    assert_eq!(config.socket, Path::new("/run/vswitchd/vswitchd.sock"));
+    assert_eq!(config.peers[0].blocks[0].to_string(), "10.244.120.64/26");
+    assert!(config.peers[1].blocks.is_empty());
+    assert_eq!(config.timeouts.udp_replied, Duration::from_secs(90));
+    assert_eq!(config.timeouts.icmp, Timeouts::default().icmp);
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_place() {
+    let errors = errors(&with("uplink =", "upling ="));
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(
+        errors[0].starts_with("node.toml:4:1: upling: expected one of the keys address, blocks,"),
+        "{errors:?}"
+    );
+    assert!(errors[0].ends_with("found an unknown key"), "{errors:?}");
+}
+
+#[test]
+fn every_mistake_of_a_file_is_reported_at_once() {
+    let text = with("workers = 2", "workers = 0")
+        .replace("\"json\"", "\"xml\"")
+        .replace("172.16.30.8/24", "172.16.30.8");
+    let errors = errors(&text);
+    assert_eq!(
+        errors,
+        [
+            "node.toml:5:11: workers: expected a number of threads from 1 to 64, found the number 0",
+            "node.toml:9:10: log.format: expected \"text\" or \"json\", found \"xml\"",
+            "node.toml:23:11: peer[1].address: expected an IPv4 address with its prefix, such as \
+             \"172.16.30.7/24\", found \"172.16.30.8\"",
+        ]
+    );
+}
+
+#[test]
+fn a_missing_node_name_is_an_error() {
+    let errors = errors(&with("node = \"minikube-m02\"", ""));
+    assert!(errors[0].starts_with("node.toml:1:1: node: expected a node name"));
+    assert!(errors[0].ends_with("found no such key"));
+}
+
+#[test]
+fn broken_syntax_is_reported_with_line_and_column() {
+    let errors = errors(&with("workers = 2", "workers = = 2"));
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].starts_with("node.toml:5:"), "{errors:?}");
+    assert!(errors[0].contains("expected valid TOML"), "{errors:?}");
+}
+
+#[test]
+fn a_node_is_not_its_own_peer() {
+    let errors = errors(&with("name = \"minikube\"", "name = \"minikube-m02\""));
+    assert!(errors[0].contains("peer[0].name: expected another node's name"));
+}
+
+#[test]
+fn two_nodes_do_not_share_an_address() {
+    assert!(
+        errors(&with("172.16.30.8/24", "172.16.30.6/24"))[0].contains("other than \"minikube\"'s")
+    );
+    assert!(errors(&with("172.16.30.8/24", "172.16.30.7/24"))[0].contains("this node's own"));
+}
+
+#[test]
+fn a_block_lies_inside_a_pool_and_has_its_size() {
+    let outside = errors(&with("10.244.120.64/26", "10.245.120.64/26"));
+    assert!(
+        outside[0].contains("expected a block inside a pool (10.244.0.0/16)"),
+        "{outside:?}"
+    );
+    let large = errors(&with("10.244.120.64/26", "10.244.120.0/25"));
+    assert!(large[0].contains("expected a /26"), "{large:?}");
+}
+
+#[test]
+fn two_peers_do_not_share_a_block() {
+    let text = format!(
+        "{GOOD}\n[[peer]]\nname = \"x\"\naddress = \"172.16.30.9/24\"\nblocks = [\"10.244.120.64/26\"]"
+    );
+    let errors = errors(&text);
+    assert!(
+        errors[0].contains(
+            "peer[2].blocks[0]: expected a block apart from 10.244.120.64/26 of minikube"
+        )
+    );
+}
+
+#[test]
+fn pools_do_not_overlap_and_have_no_host_bits() {
+    let twice = format!("{GOOD}\n[[pool]]\nname = \"b\"\ncidr = \"10.244.128.0/17\"\n");
+    assert!(errors(&twice)[0].contains("pool[1].cidr: expected a range apart from pool"));
+    let bits = errors(&with("10.244.0.0/16", "10.244.1.0/16"));
+    assert!(bits[0].contains("pool[0].cidr: expected an IPv4 range without host bits"));
+}
+
+#[test]
+fn wrong_types_are_named() {
+    let errors = errors(&with("uplink = \"eth0\"", "uplink = 3"));
+    assert!(errors[0].ends_with("found the number 3"), "{errors:?}");
+    let table = parse(Path::new("n"), &with("[[pool]]", "[pool]")).unwrap_err();
+    assert!(
+        table.to_string().contains("tables written as [[pool]]"),
+        "{table}"
+    );
+}
+
+#[test]
+fn a_missing_file_is_one_sentence() {
+    let error = load(Path::new("/nonexistent/node.toml")).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("/nonexistent/node.toml: file: expected a readable TOML file"),
+        "{error}"
+    );
+}
