@@ -1,0 +1,74 @@
+//! Why a port could not be opened.
+
+use std::io;
+
+/// Why a port could not be opened: which one, at which step, and what to do where that is known.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such interface in the thread's network namespace, or it answers no questions.
+    #[error("interface {interface}: {source}")]
+    Interface {
+        /// The interface's name as given.
+        interface: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The interface is of a kind whose frames we cannot read.
+    #[error(
+        "interface {interface}: expected Ethernet or a bare IP device, found ARP hardware type {found}"
+    )]
+    Hardware {
+        /// The interface's name.
+        interface: String,
+        /// Its type, `ARPHRD_*` of linux/if_arp.h.
+        found: u16,
+    },
+    /// A step of setting up the packet socket failed.
+    #[error("packet socket on {interface}: cannot {step}: {source}{}", capability(.source, "CAP_NET_RAW"))]
+    Packet {
+        /// The interface's name.
+        interface: String,
+        /// What was being done.
+        step: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// `/dev/net/tun` cannot be used.
+    #[error("/dev/net/tun: {source}: {advice}")]
+    TunDevice {
+        /// What to do about it.
+        advice: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A step of setting up a TUN device failed.
+    #[error("tun device {name}: cannot {step}: {source}{advice}")]
+    Tun {
+        /// The device's name.
+        name: String,
+        /// What was being done.
+        step: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+        /// What to do about it, or nothing.
+        advice: &'static str,
+    },
+    /// A step of setting up the raw IPIP socket failed.
+    #[error("raw IPIP socket: cannot {step}: {source}{}", capability(.source, "CAP_NET_RAW"))]
+    RawIp {
+        /// What was being done.
+        step: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// Names the missing capability when that is the reason.
+fn capability(source: &io::Error, name: &str) -> String {
+    match source.raw_os_error() {
+        Some(libc::EPERM) => {
+            format!(": run with {name} (as root, or in a user namespace that owns this network)")
+        }
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,165 @@
+//! From frames into the socket: whole where the kernel takes them, cut where it does not.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use packet::Protocol;
+use packet::frame::Frame;
+use packet::offload::GsoKind;
+use packet::segment::{MAX_HEADERS, Segments};
+
+use crate::sys::tx_vectors::{Message, TxVectors};
+
+/// Messages in one system call at least: a 64 KiB super-segment has 46 segments at an MTU of 1480.
+const LEAST_MESSAGES: usize = 64;
+/// How often, and how many milliseconds each time, the rest of a super-segment waits for room.
+const WAITS: usize = 3;
+const WAIT_MS: u8 = 1;
+
+pub(super) struct Sender {
+    vectors: TxVectors,
+    /// Headers of segments while they are being sent.
+    headers: Box<[[u8; MAX_HEADERS]]>,
+    /// Until the kernel refuses one.
+    takes_udp_gso: bool,
+    lost_segments: u64,
+}
+
+impl Sender {
+    pub(super) fn new(batch: usize) -> Self {
+        let messages = batch.max(LEAST_MESSAGES);
+        Self {
+            vectors: TxVectors::new(messages),
+            headers: vec![[0; MAX_HEADERS]; messages].into(),
+            takes_udp_gso: true,
+            lost_segments: 0,
+        }
+    }
+
+    pub(super) fn lost_segments(&self) -> u64 {
+        self.lost_segments
+    }
+
+    /// See [`crate::PortIo::tx_batch`].
+    pub(super) fn send(&mut self, fd: BorrowedFd<'_>, frames: &[Frame]) -> io::Result<usize> {
+        let mut taken = 0;
+        while let Some(first) = frames.get(taken) {
+            let step = if self.must_cut(first) {
+                self.send_cut(fd, first)
+            } else {
+                self.send_whole(fd, &frames[taken..])
+            };
+            match step {
+                Ok(0) => break,
+                Ok(sent) => taken += sent,
+                Err(error) if self.learns(first, &error) => {}
+                Err(error) if taken == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(taken)
+    }
+
+    fn must_cut(&self, frame: &Frame) -> bool {
+        match frame.offload.gso {
+            None => false,
+            Some(gso) => is_ipip(frame) || (gso.kind == GsoKind::UdpL4 && !self.takes_udp_gso),
+        }
+    }
+
+    /// Whether this error means that from now on such frames must be cut.
+    fn learns(&mut self, frame: &Frame, error: &io::Error) -> bool {
+        let refused = error.raw_os_error() == Some(libc::EINVAL)
+            && self.takes_udp_gso
+            && frame
+                .offload
+                .gso
+                .is_some_and(|gso| gso.kind == GsoKind::UdpL4);
+        self.takes_udp_gso &= !refused;
+        refused
+    }
+
+    /// Sends the frames up to the first that must be cut; 0 when the device is full.
+    fn send_whole(&mut self, fd: BorrowedFd<'_>, frames: &[Frame]) -> io::Result<usize> {
+        let count = frames
+            .iter()
+            .take_while(|frame| !self.must_cut(frame))
+            .count();
+        let whole = |frame| Message {
+            virtio: Frame::virtio_header(frame),
+            head: Frame::bytes(frame),
+            body: &[],
+        };
+        full_is_zero(
+            self.vectors
+                .load(frames[..count].iter().map(whole))
+                .send(fd),
+        )
+    }
+
+    /// Sends one super-segment as segments: 1 when at least the first is gone, 0 when the device is full.
+    fn send_cut(&mut self, fd: BorrowedFd<'_>, frame: &Frame) -> io::Result<usize> {
+        let uncuttable = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+        let mut segments = Segments::of(frame).map_err(uncuttable)?;
+        let mut waits = 0;
+        let mut begun = false;
+        while segments.remaining() > 0 {
+            let cut = self
+                .headers
+                .iter_mut()
+                .map_while(|headers| next_message(&mut segments, headers));
+            let mut loaded = self.vectors.load(cut);
+            while loaded.remaining() > 0 {
+                match loaded.send(fd) {
+                    Ok(_) => begun = true,
+                    Err(error) if !begun => return full_is_zero(Err(error)),
+                    Err(error) if is_full(&error) && waits < WAITS => {
+                        waits += 1;
+                        wait_for_room(fd);
+                    }
+                    // Full for good, or this one segment failed: it is lost, TCP sends it again.
+                    Err(_) => {
+                        loaded.skip_one();
+                        self.lost_segments += 1;
+                    }
+                }
+            }
+        }
+        Ok(1)
+    }
+}
+
+fn is_ipip(frame: &Frame) -> bool {
+    let packet = frame.packet();
+    packet.first().is_some_and(|first| first >> 4 == 4) && packet.get(9) == Some(&Protocol::IPIP.0)
+}
+
+fn next_message<'h, 'f: 'h>(
+    segments: &mut Segments<'f>,
+    headers: &'h mut [u8; MAX_HEADERS],
+) -> Option<Message<'h>> {
+    let segment = segments.next(headers)?;
+    Some(Message {
+        virtio: segment.virtio,
+        head: &headers[..segment.headers_len],
+        body: segment.payload,
+    })
+}
+
+/// The socket's send buffer is used up. (A queue behind it that overflows says `ENOBUFS`, and has dropped the frame.)
+fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+fn full_is_zero(sent: io::Result<usize>) -> io::Result<usize> {
+    sent.or_else(|error| if is_full(&error) { Ok(0) } else { Err(error) })
+}
+
+fn wait_for_room(fd: BorrowedFd<'_>) {
+    // Whatever this says, the next send says it better.
+    let _ = poll(
+        &mut [PollFd::new(fd, PollFlags::POLLOUT)],
+        PollTimeout::from(WAIT_MS),
+    );
+}
