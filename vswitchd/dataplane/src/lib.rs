@@ -1,1 +1,54 @@
-//! The walk of a frame: one pure function over an immutable snapshot.
+//! The walk of a frame.
+//!
+//! [`forward`] is one pure function: it reads an immutable [`Snapshot`], edits
+//! the frame in place, remembers only in the worker's own [`Local`] state and
+//! is told the time. There are three ways out: [`Action::Transmit`],
+//! [`Action::Punt`] and [`Action::Drop`].
+//!
+//! ```text
+//! arrive:  parse -> ARP? answer -> uplink and IPIP? decap (known node only)
+//!          -> anti-spoof / RPF -> which flow, and which worker owns it
+//! proceed: conntrack -> new or stale? policy: egress of the source, ingress
+//!          of the destination -> route (LPM) -> TTL -> MTU -> encap/rewrite
+//! ```
+//!
+//! The crate does no I/O, knows no clock and depends on `packet` and `policy`
+//! only. Reading `stage/` is reading the packet's path.
+
+#![forbid(unsafe_code)]
+
+mod adjacency;
+mod bandwidth;
+mod compile;
+pub mod conntrack;
+mod counters;
+mod drop_reason;
+mod fib;
+mod forward;
+mod fragments;
+mod ids;
+mod limiter;
+mod local;
+mod reassembly;
+mod snapshot;
+mod stage;
+mod time;
+
+pub use adjacency::{Adjacency, Tunnel};
+pub use bandwidth::Bandwidth;
+pub use compile::{Description, PeerDescription, UplinkDescription, WorkloadDescription, compile};
+pub use counters::{Counter, Counters, PortCounters};
+pub use drop_reason::{DropReason, Row, Stage};
+pub use fib::{Fib, Target};
+pub use forward::{Action, Punt, forward, resume};
+pub use ids::{AdjacencyId, Generation, PeerId, PortId, WorkerId};
+pub use local::{Event, Local, LocalConfig};
+pub use snapshot::{Node, Peer, Port, PortKind, Snapshot, Workload};
+pub use stage::arrive::Arrived;
+pub use stage::transmit::cut_and_dress;
+pub use time::Time;
+
+/// The MAC address every pod is told is its gateway's, as Calico does.
+pub const GATEWAY_MAC: packet::MacAddr = packet::MacAddr([0xee; 6]);
+/// The link-local address every pod has as its gateway, as Calico does.
+pub const GATEWAY_IP: std::net::Ipv4Addr = std::net::Ipv4Addr::new(169, 254, 1, 1);

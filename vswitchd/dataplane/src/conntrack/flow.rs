@@ -1,0 +1,109 @@
+//! One tracked flow.
+
+use packet::flow::FlowKey;
+
+use super::key::Key;
+use super::state::State;
+use crate::ids::{AdjacencyId, Generation, PortId};
+use crate::time::Time;
+
+/// Which way a packet of a flow goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// As the packet that made the flow.
+    Original,
+    /// The other way.
+    Reply,
+}
+
+impl Direction {
+    /// The other one.
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Original => Self::Reply,
+            Self::Reply => Self::Original,
+        }
+    }
+}
+
+/// A flow's place in the table, for as long as it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowId(pub(super) u32);
+
+/// The decision about one direction of a flow.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Way {
+    /// Where its packets go.
+    pub adjacency: AdjacencyId,
+    /// The port its packets came in by when that was decided.
+    pub arrived_by: PortId,
+    /// The snapshot it was decided under; 0 while undecided.
+    pub generation: Generation,
+}
+
+/// One tracked flow.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    pub(super) key: Key,
+    pub(super) from_low: bool,
+    /// The port the flow's first packet came in by; replies leave by it.
+    pub origin: PortId,
+    /// Where in its life the flow is.
+    pub state: State,
+    /// The snapshot whose policy allowed it.
+    pub judged: Generation,
+    /// Which directions have sent a TCP FIN, as bits 1 (original), 2 (reply).
+    pub(super) fins: u8,
+    /// The decisions, original direction first.
+    pub ways: [Way; 2],
+    /// Packets seen, original direction first. A super-segment counts as one.
+    pub packets: [u64; 2],
+    /// Bytes seen, IP header included, original direction first.
+    pub bytes: [u64; 2],
+    /// When its timeout last started, to within a second.
+    pub(super) touched: Time,
+    pub(super) previous: u32,
+    pub(super) next: u32,
+}
+
+impl Flow {
+    pub(super) fn new(key: Key, from_low: bool, origin: PortId, state: State, now: Time) -> Self {
+        Self {
+            key,
+            from_low,
+            origin,
+            state,
+            judged: Generation(0),
+            fins: 0,
+            ways: [Way::default(); 2],
+            packets: [0; 2],
+            bytes: [0; 2],
+            touched: now,
+            previous: super::lists::NONE,
+            next: super::lists::NONE,
+        }
+    }
+
+    /// The flow as its first packet carried it.
+    pub fn original(&self) -> FlowKey {
+        self.key.to_flow(self.from_low)
+    }
+
+    /// When a packet last started its timeout, to within a second.
+    pub fn touched(&self) -> Time {
+        self.touched
+    }
+
+    /// The decision about this direction.
+    #[inline]
+    pub fn way(&mut self, direction: Direction) -> &mut Way {
+        &mut self.ways[direction as usize]
+    }
+
+    /// Counts a packet of `bytes`, IP header included.
+    #[inline]
+    pub fn count(&mut self, direction: Direction, bytes: usize) {
+        self.packets[direction as usize] += 1;
+        self.bytes[direction as usize] += bytes as u64;
+    }
+}

@@ -1,0 +1,24 @@
+//! Connection tracking: the flows one worker knows.
+//!
+//! A flow is kept once, under a key that is the same for both directions, so a
+//! packet of a known flow costs one table lookup whichever way it goes. The
+//! table is bounded and allocated up front; when it is full the oldest flow
+//! that never got a reply makes room, then the oldest that is closing.
+//! Established flows are never evicted: a newcomer is refused instead.
+//!
+//! There is no TCP window tracking: a packet of a known connection passes with
+//! any sequence number. A connection may be picked up in the middle, as
+//! netfilter does by default (`nf_conntrack_tcp_loose`), which is what lets
+//! flows survive a restart of the daemon.
+
+mod flow;
+mod key;
+mod lists;
+mod state;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use flow::{Direction, Flow, FlowId, Way};
+pub use state::{Refused, State, Timeouts, Transport};
+pub use table::{Conntrack, Full};

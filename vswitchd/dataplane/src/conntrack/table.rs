@@ -1,0 +1,256 @@
+//! The flow table: open addressing over a slab, bounded, never rehashed.
+
+use std::time::Duration;
+
+use packet::flow::FlowKey;
+
+use super::flow::{Direction, Flow, FlowId};
+use super::key::Key;
+use super::lists::{Lists, NONE};
+use super::state::{Refused, State, Timeouts, Transport};
+use crate::ids::PortId;
+use crate::time::Time;
+
+/// A flow's timeout restarts at most this often, to spare the list writes.
+const TOUCH: Duration = Duration::from_secs(1);
+
+/// The table is full and no flow in it may be evicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// The flows one worker knows.
+#[derive(Debug)]
+pub struct Conntrack {
+    /// `hash << 32 | slot + 1`, 0 = empty; linear probing, at most half full.
+    index: Box<[u64]>,
+    mask: usize,
+    flows: Vec<Flow>,
+    /// Head of the chain of free slots, linked by `Flow::next`.
+    free: u32,
+    live: usize,
+    capacity: usize,
+    lists: Lists,
+    timeouts: Timeouts,
+    seed: [u64; 2],
+}
+
+impl Conntrack {
+    /// A table for at most `capacity` flows. Memory is reserved here and first
+    /// touched as flows come: 16 to 32 bytes of index and
+    /// `size_of::<Flow>()` bytes a flow. `seed` must not be guessable by pods.
+    pub fn new(capacity: usize, timeouts: Timeouts, seed: [u64; 2]) -> Self {
+        let capacity = capacity.clamp(1, 1 << 28);
+        let buckets = (capacity * 2).next_power_of_two();
+        Self {
+            index: vec![0; buckets].into_boxed_slice(),
+            mask: buckets - 1,
+            flows: Vec::with_capacity(capacity),
+            free: NONE,
+            live: 0,
+            capacity,
+            lists: Lists::default(),
+            timeouts,
+            seed,
+        }
+    }
+
+    /// How many flows are in the table.
+    pub fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Whether there is no flow.
+    pub fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    /// The flow a packet with this key belongs to, and which way it goes.
+    #[inline]
+    pub fn find(&self, key: &FlowKey) -> Option<(FlowId, Direction)> {
+        let (key, from_low) = Key::of(key);
+        let hash = key.hash(self.seed);
+        let mut at = hash as usize & self.mask;
+        loop {
+            let entry = self.index[at];
+            if entry == 0 {
+                return None;
+            }
+            if (entry >> 32) as u32 == hash {
+                let slot = entry as u32 - 1;
+                let flow = &self.flows[slot as usize];
+                if flow.key == key {
+                    let same = flow.from_low == from_low;
+                    return Some((
+                        FlowId(slot),
+                        if same {
+                            Direction::Original
+                        } else {
+                            Direction::Reply
+                        },
+                    ));
+                }
+            }
+            at = (at + 1) & self.mask;
+        }
+    }
+
+    /// The flow with this id.
+    #[inline]
+    pub fn flow(&mut self, id: FlowId) -> &mut Flow {
+        &mut self.flows[id.0 as usize]
+    }
+
+    /// Adds the flow whose first packet is `key` with `transport`, which came
+    /// in by `origin`. The caller has looked: it is not there yet. Says whether
+    /// another flow was evicted for it.
+    ///
+    /// # Errors
+    /// [`Full`] when no flow may be evicted; the outer error is a packet that
+    /// can begin no flow.
+    pub fn insert(
+        &mut self,
+        key: &FlowKey,
+        transport: Transport,
+        origin: PortId,
+        now: Time,
+    ) -> Result<Result<(FlowId, bool), Full>, Refused> {
+        let state = transport.first()?;
+        let evicted = self.live >= self.capacity;
+        if evicted {
+            let Some(victim) = self.victim() else {
+                return Ok(Err(Full));
+            };
+            self.remove(victim);
+        }
+        let (key, from_low) = Key::of(key);
+        let slot = self.take_slot(Flow::new(key, from_low, origin, state, now));
+        self.link_index(key.hash(self.seed), slot);
+        self.lists.push(&mut self.flows, slot);
+        self.live += 1;
+        Ok(Ok((FlowId(slot), evicted)))
+    }
+
+    /// Advances the flow's state by one packet and restarts its timeout.
+    ///
+    /// # Errors
+    /// [`Refused`] for a packet that cannot be part of it; nothing changes.
+    #[inline]
+    pub fn track(
+        &mut self,
+        id: FlowId,
+        direction: Direction,
+        transport: Transport,
+        now: Time,
+    ) -> Result<(), Refused> {
+        let flow = &mut self.flows[id.0 as usize];
+        let before = flow.state;
+        let after = transport.next(before, direction, &mut flow.fins)?;
+        if after != before || now.since(flow.touched) >= TOUCH {
+            flow.state = after;
+            flow.touched = now;
+            self.lists.unlink(&mut self.flows, id.0, before);
+            self.lists.push(&mut self.flows, id.0);
+        }
+        Ok(())
+    }
+
+    /// Forgets the flow.
+    pub fn remove(&mut self, id: FlowId) {
+        let slot = id.0;
+        let Flow { key, state, .. } = self.flows[slot as usize];
+        self.lists.unlink(&mut self.flows, slot, state);
+        self.unlink_index(key.hash(self.seed), slot);
+        self.flows[slot as usize].next = self.free;
+        self.flows[slot as usize].previous = slot; // marks the slot as free
+        self.free = slot;
+        self.live -= 1;
+    }
+
+    /// Forgets flows whose timeout has run out, at most `budget` of them, and
+    /// says how many.
+    pub fn expire(&mut self, now: Time, budget: usize) -> usize {
+        let mut expired = 0;
+        for state in State::ALL {
+            let timeout = self.timeouts.of(state);
+            while expired < budget
+                && let Some(slot) = self.lists.oldest(state)
+                && now.since(self.flows[slot as usize].touched) >= timeout
+            {
+                self.remove(FlowId(slot));
+                expired += 1;
+            }
+        }
+        expired
+    }
+
+    /// Up to `limit` flows from the table's place `cursor` on, and where to go
+    /// on after them (`None` at the end). For people: a flow that moves in
+    /// between may be missed.
+    pub fn page(&self, cursor: usize, limit: usize) -> (Vec<Flow>, Option<usize>) {
+        let end = (cursor + limit).min(self.flows.len());
+        let is_live = |slot: &usize| self.flows[*slot].previous != *slot as u32;
+        let page = (cursor..end)
+            .filter(is_live)
+            .map(|slot| self.flows[slot].clone())
+            .collect();
+        (page, (end < self.flows.len()).then_some(end))
+    }
+
+    /// The oldest flow without a reply, or the oldest that is closing.
+    fn victim(&self) -> Option<FlowId> {
+        let oldest_of = |unreplied: bool| {
+            State::ALL
+                .into_iter()
+                .filter(|state| state.is_evictable() && state.is_unreplied() == unreplied)
+                .filter_map(|state| self.lists.oldest(state))
+                .min_by_key(|slot| self.flows[*slot as usize].touched)
+        };
+        oldest_of(true).or_else(|| oldest_of(false)).map(FlowId)
+    }
+
+    fn take_slot(&mut self, flow: Flow) -> u32 {
+        match self.free {
+            NONE => {
+                self.flows.push(flow);
+                self.flows.len() as u32 - 1
+            }
+            slot => {
+                self.free = self.flows[slot as usize].next;
+                self.flows[slot as usize] = flow;
+                slot
+            }
+        }
+    }
+
+    fn link_index(&mut self, hash: u32, slot: u32) {
+        let mut at = hash as usize & self.mask;
+        while self.index[at] != 0 {
+            at = (at + 1) & self.mask;
+        }
+        self.index[at] = u64::from(hash) << 32 | u64::from(slot + 1);
+    }
+
+    /// Takes the slot out of the index and closes the gap, so that no probe
+    /// sequence breaks (backward shift deletion, Knuth 6.4 algorithm R).
+    fn unlink_index(&mut self, hash: u32, slot: u32) {
+        let wanted = u64::from(hash) << 32 | u64::from(slot + 1);
+        let mut gap = hash as usize & self.mask;
+        while self.index[gap] != wanted {
+            gap = (gap + 1) & self.mask;
+        }
+        let mut at = gap;
+        loop {
+            at = (at + 1) & self.mask;
+            let entry = self.index[at];
+            if entry == 0 {
+                break;
+            }
+            let home = (entry >> 32) as usize & self.mask;
+            if (at.wrapping_sub(home) & self.mask) >= (at.wrapping_sub(gap) & self.mask) {
+                self.index[gap] = entry;
+                gap = at;
+            }
+        }
+        self.index[gap] = 0;
+    }
+}

@@ -1,0 +1,133 @@
+//! What one worker remembers between packets.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use crate::conntrack::{Conntrack, Timeouts};
+use crate::counters::Counters;
+use crate::fragments::Fragments;
+use crate::ids::{PeerId, PortId, WorkerId};
+use crate::limiter::Limiter;
+use crate::reassembly::Reassembly;
+use crate::time::Time;
+
+/// Events kept until the worker takes them; more are not worth hearing.
+const MAX_EVENTS: usize = 64;
+
+/// Something the control plane should hear of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The underlay carries no larger packet to this peer (RFC 1191).
+    PathMtu {
+        /// The node behind the narrow path.
+        peer: PeerId,
+        /// Its underlay address, to be safe against renumbered peers.
+        address: Ipv4Addr,
+        /// The largest outer packet, in bytes.
+        mtu_bytes: u16,
+    },
+}
+
+/// Sizes and secrets of a worker's state.
+#[derive(Clone, Debug)]
+pub struct LocalConfig {
+    /// Which worker this is.
+    pub worker: WorkerId,
+    /// How many there are.
+    pub workers: u16,
+    /// Flows at most.
+    pub max_flows: usize,
+    /// Connection tracking's timeouts.
+    pub timeouts: Timeouts,
+    /// Unguessable, against hash flooding.
+    pub seed: [u64; 2],
+    /// Until then a TCP connection met in the middle may be either end's, as
+    /// after a restart; later, only policy in the direction seen counts.
+    pub pick_up_until: Time,
+}
+
+/// One worker's own state: no lock, no sharing.
+#[derive(Debug)]
+pub struct Local {
+    pub(crate) worker: WorkerId,
+    pub(crate) workers: u16,
+    pub(crate) flows: Conntrack,
+    pub(crate) fragments: Fragments,
+    pub(crate) reassembly: Reassembly,
+    pub(crate) pick_up_until: Time,
+    pub(crate) identification: u16,
+    limiters: Vec<Limiter>,
+    events: Vec<Event>,
+    counters: Arc<Counters>,
+}
+
+impl Local {
+    /// Fresh state; `counters` is where others read what this worker counted.
+    pub fn new(config: LocalConfig, counters: Arc<Counters>) -> Self {
+        Self {
+            worker: config.worker,
+            workers: config.workers.max(1),
+            flows: Conntrack::new(config.max_flows, config.timeouts, config.seed),
+            fragments: Fragments::default(),
+            reassembly: Reassembly::default(),
+            pick_up_until: config.pick_up_until,
+            identification: config.seed[0] as u16,
+            limiters: Vec::new(),
+            events: Vec::with_capacity(MAX_EVENTS),
+            counters,
+        }
+    }
+
+    /// What this worker counted.
+    #[inline]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The flows, for people to look at.
+    pub fn conntrack(&self) -> &Conntrack {
+        &self.flows
+    }
+
+    /// Forgets what has timed out; bounded work, to be called between batches.
+    pub fn expire(&mut self, now: Time) {
+        let expired = self.flows.expire(now, 64);
+        self.counters.flows_expired.add(expired as u64);
+        self.count_flows();
+    }
+
+    /// What happened since the last call.
+    pub fn take_events(&mut self) -> impl Iterator<Item = Event> + '_ {
+        self.events.drain(..)
+    }
+
+    pub(crate) fn tell(&mut self, event: Event) {
+        if self.events.len() < MAX_EVENTS && !self.events.contains(&event) {
+            self.events.push(event);
+        }
+    }
+
+    pub(crate) fn count_flows(&self) {
+        let flows = &self.counters.flows;
+        flows.add((self.flows.len() as u64).wrapping_sub(flows.get()));
+    }
+
+    /// May one more ICMP error be sent because of this port?
+    pub(crate) fn may_answer(&mut self, port: PortId, now: Time) -> bool {
+        let wanted = port.index() + 1;
+        if self.limiters.len() < wanted {
+            self.limiters.resize(wanted, Limiter::default());
+        }
+        self.limiters[port.index()].take(now)
+    }
+
+    /// The next outer identification for `packets` tunnel packets. They are
+    /// atomic datagrams (DF set), for which RFC 6864 section 4.1 leaves the
+    /// value free; counting up is what lets the peer's GRO merge them.
+    #[inline]
+    pub(crate) fn next_identification(&mut self, packets: u16) -> u16 {
+        let first = self.identification;
+        self.identification = first.wrapping_add(packets);
+        first
+    }
+}

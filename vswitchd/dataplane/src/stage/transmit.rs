@@ -1,0 +1,118 @@
+//! The last step: TTL, MTU, encapsulation, rewrite.
+
+use packet::fragment;
+use packet::frame::Frame;
+use packet::{ipip, ipv4};
+
+use super::Refusal;
+use super::arrive::Arrived;
+use crate::adjacency::Adjacency;
+use crate::drop_reason::DropReason;
+use crate::forward::{Action, Punt};
+use crate::ids::AdjacencyId;
+use crate::local::Local;
+use crate::snapshot::{PortKind, Snapshot};
+
+/// Takes the hop, fits the packet to the way and dresses it.
+#[inline]
+pub(crate) fn send(
+    world: &Snapshot,
+    local: &mut Local,
+    arrived: &Arrived,
+    adjacency: AdjacencyId,
+    frame: &mut Frame,
+) -> Result<Action, Refusal> {
+    let to = world.adjacency(adjacency);
+    if takes_hop(world, arrived, to) {
+        if arrived.header.ttl <= 1 {
+            return Err(DropReason::TtlExceeded.into());
+        }
+        ipv4::decrement_ttl(frame.packet_mut());
+    }
+    if frame.wire_packet_len() > usize::from(to.mtu_bytes) {
+        // A super-segment is cut by its sender's rules, so it is always told.
+        if arrived.header.dont_fragment || frame.offload.gso.is_some() {
+            let reason = DropReason::FragmentationNeeded;
+            return Err(Refusal {
+                reason,
+                mtu_bytes: to.mtu_bytes,
+            });
+        }
+        return Ok(Action::Punt(Punt::Cut(adjacency)));
+    }
+    Ok(dress(local, to, frame))
+}
+
+/// Each node takes one hop off a packet between pods. Between a pod and the
+/// host the kernel is the router: it takes its own hop where it forwards.
+fn takes_hop(world: &Snapshot, arrived: &Arrived, to: &Adjacency) -> bool {
+    let from_host =
+        matches!(world.port(arrived.port), Some(port) if matches!(port.kind, PortKind::Host));
+    !from_host && !to.to_host
+}
+
+/// Encapsulates and writes the link header.
+#[inline]
+pub(crate) fn dress(local: &mut Local, to: &Adjacency, frame: &mut Frame) -> Action {
+    if let Some(tunnel) = to.tunnel {
+        let segments = segment_count(frame);
+        let identification = local.next_identification(segments);
+        let outer = ipip::Outer {
+            src: tunnel.local,
+            dst: tunnel.remote,
+            identification,
+        };
+        ipip::encapsulate(frame, outer);
+    }
+    match to.link {
+        _ if to.unresolved => {
+            frame.clear_link();
+            return Action::Punt(Punt::Kernel);
+        }
+        Some(link) => frame.set_link(&link),
+        None => frame.clear_link(),
+    }
+    Action::Transmit(to.port)
+}
+
+/// How many packets the frame is on the wire; each needs an identification.
+fn segment_count(frame: &Frame) -> u16 {
+    match frame.offload.gso {
+        Some(gso) => (frame.packet_len() / usize::from(gso.size.max(1)) + 1) as u16,
+        None => 1,
+    }
+}
+
+/// Cuts a packet that is too large for its adjacency (RFC 791 section 2.3) and
+/// dresses each fragment. `spare` gives empty frames, `out` takes each with
+/// what is to be done with it. This is a slow path.
+///
+/// # Errors
+/// [`DropReason::FragmentFailed`] when the packet cannot be cut,
+/// [`DropReason::DeviceFull`] when `spare` runs out; already counted.
+pub fn cut_and_dress(
+    world: &Snapshot,
+    local: &mut Local,
+    adjacency: AdjacencyId,
+    frame: &mut Frame,
+    mut spare: impl FnMut() -> Option<Frame>,
+    mut out: impl FnMut(Frame, Action),
+) -> Result<(), DropReason> {
+    let to = world.adjacency(adjacency);
+    frame.finish_checksum();
+    let cut = (|| {
+        let fragments = fragment::fragments(frame.packet(), to.mtu_bytes.into())
+            .map_err(|_| DropReason::FragmentFailed)?;
+        for fragment in fragments {
+            let mut piece = spare().ok_or(DropReason::DeviceFull)?;
+            piece.replace_packet(fragment.payload);
+            piece
+                .push_packet(fragment.header_len)
+                .copy_from_slice(&fragment.header[..fragment.header_len]);
+            let action = dress(local, to, &mut piece);
+            out(piece, action);
+        }
+        Ok(())
+    })();
+    cut.inspect_err(|reason| local.counters().drop(*reason))
+}

@@ -1,0 +1,66 @@
+//! Taking the outer header off: from known nodes only, and only what is theirs.
+
+use packet::frame::Frame;
+use packet::{Protocol, ipip, ipv4};
+
+use super::link;
+use crate::drop_reason::DropReason;
+use crate::ids::PeerId;
+use crate::local::Local;
+use crate::snapshot::Snapshot;
+use crate::time::Time;
+
+/// Strips an IPIP packet; the frame is then the inner packet, whose header is
+/// returned. `None` when it was a fragment that waits for the rest of its
+/// packet.
+pub(crate) fn strip(
+    world: &Snapshot,
+    local: &mut Local,
+    now: Time,
+    frame: &mut Frame,
+    outer: &ipv4::Header,
+) -> Result<Option<ipv4::Header>, DropReason> {
+    if outer.dst != world.node.address {
+        return Err(DropReason::DecapNotForUs);
+    }
+    let peer = *world
+        .peer_by_address
+        .get(&outer.src)
+        .ok_or(DropReason::DecapUnknownNode)?;
+    if outer.is_fragment() {
+        if !local.reassembly.add(frame, now)? {
+            return Ok(None);
+        }
+    } else {
+        ipip::decapsulate(frame, outer).map_err(|error| match error {
+            ipip::Error::EcnDrop => DropReason::DecapEcn,
+            ipip::Error::Inner(_) => DropReason::DecapMalformed,
+        })?;
+    }
+    let inner = link::packet(frame).map_err(|reason| match reason {
+        DropReason::SourceRoute => reason,
+        _ => DropReason::DecapMalformed,
+    })?;
+    verify_inner(world, peer, &inner)?;
+    Ok(Some(inner))
+}
+
+/// The return route of the inner source must lead to the node that sent it.
+fn verify_inner(world: &Snapshot, peer: PeerId, inner: &ipv4::Header) -> Result<(), DropReason> {
+    if inner.protocol == Protocol::IPIP {
+        return Err(DropReason::DecapNested);
+    }
+    if world.peer_of_source(inner.src) != Some(peer) {
+        return Err(DropReason::DecapSource);
+    }
+    Ok(())
+}
+
+/// A packet on the uplink that is not IPIP: welcome only between an
+/// unencapsulated peer's block and this node's workloads.
+pub(crate) fn verify_plain(world: &Snapshot, header: &ipv4::Header) -> Result<(), DropReason> {
+    match world.peer_of_source(header.src) {
+        Some(peer) if !world.peers[peer.index()].tunneled => Ok(()),
+        _ => Err(DropReason::UplinkNotTunnel),
+    }
+}
