@@ -128,7 +128,7 @@ pub fn icmp_error(src: Ipv4Addr, message: icmpv4::Message, packet: &[u8]) -> Vec
 pub fn ipip(outer_src: Ipv4Addr, outer_dst: Ipv4Addr, inner: &[u8]) -> Vec<u8> {
     let packet = ipv4(outer_src, outer_dst, Protocol::IPIP, inner);
     with_header(&packet, |header| {
-        header.tos = inner.get(1).copied().unwrap_or(0)
+        header.tos = inner.get(1).copied().unwrap_or(0);
     })
 }
 
@@ -246,15 +246,15 @@ pub fn super_segment(packet: &[u8], size: u16) -> Frame {
 pub fn with_partial_checksum(packet: &[u8]) -> Frame {
     let header = ipv4::Header::parse(packet).expect("an IPv4 packet");
     let (at, _) = checksum::field(header.protocol).expect("a protocol with a checksum");
-    let pseudo = match header.protocol {
-        Protocol::SCTP => 0,
-        protocol => {
-            checksum::pseudo_header(header.src, header.dst, protocol, header.payload_len()).folded()
-        }
-    };
-    let mut frame = Frame::from_packet(packet);
     let field = header.header_len + at;
-    frame.packet_mut()[field..field + 2].copy_from_slice(&pseudo.to_be_bytes());
+    let mut frame = Frame::from_packet(packet);
+    if header.protocol == Protocol::SCTP {
+        frame.packet_mut()[field..field + 4].fill(0);
+    } else {
+        let len = header.payload_len();
+        let pseudo = checksum::pseudo_header(header.src, header.dst, header.protocol, len).folded();
+        frame.packet_mut()[field..field + 2].copy_from_slice(&pseudo.to_be_bytes());
+    }
     let checksum = Checksum::Partial {
         start: header.header_len as u16,
         offset: at as u16,
