@@ -69,10 +69,10 @@ pub struct PeerDescription {
     pub name: String,
     /// Its underlay address.
     pub address: Ipv4Addr,
-    /// Its blocks.
-    pub blocks: Vec<Ipv4Net>,
-    /// Whether packets to and from it are encapsulated.
-    pub tunneled: bool,
+    /// Its blocks whose packets are encapsulated.
+    pub tunneled_blocks: Vec<Ipv4Net>,
+    /// Its blocks whose packets the underlay routes as they are.
+    pub plain_blocks: Vec<Ipv4Net>,
     /// The MAC address of the next hop toward it, once known.
     pub next_hop_mac: Option<MacAddr>,
     /// The path's MTU in bytes where the underlay reported one.
@@ -189,43 +189,44 @@ impl Tables {
         self.peers.push(Peer {
             name: peer.name.clone(),
             address: peer.address,
-            tunneled: peer.tunneled,
         });
         let Some(uplink) = &description.uplink else {
             return;
         };
-        let path = peer
-            .path_mtu_bytes
-            .unwrap_or(u16::MAX)
-            .min(uplink.mtu_bytes);
-        let tunnel = Tunnel {
-            local: description.address,
-            remote: peer.address,
+        let link = |dst| Header {
+            dst,
+            src: uplink.mac,
+            ethertype: EtherType::IPV4,
         };
-        let overhead = if peer.tunneled {
-            ipip::OVERHEAD as u16
-        } else {
-            0
-        };
-        let link = |dst| {
-            Header {
-                dst,
-                src: uplink.mac,
-                ethertype: EtherType::IPV4,
-            }
-            .emit()
-        };
-        let adjacency = self.adjacency(Adjacency {
+        let path_mtu = peer.path_mtu_bytes.unwrap_or(u16::MAX);
+        let plain = Adjacency {
             port: uplink.port,
             peer: Some(id),
-            link: peer.next_hop_mac.map(link),
+            link: peer.next_hop_mac.map(|mac| link(mac).emit()),
             unresolved: peer.next_hop_mac.is_none(),
-            tunnel: peer.tunneled.then_some(tunnel),
-            mtu_bytes: path.saturating_sub(overhead),
+            tunnel: None,
+            mtu_bytes: path_mtu.min(uplink.mtu_bytes),
             to_host: false,
-        });
-        for block in &peer.blocks {
-            self.route(*block, Target::Adjacency(adjacency));
+        };
+        let tunneled = Adjacency {
+            tunnel: Some(Tunnel {
+                local: description.address,
+                remote: peer.address,
+            }),
+            mtu_bytes: plain.mtu_bytes.saturating_sub(ipip::OVERHEAD as u16),
+            ..plain
+        };
+        self.blocks(&peer.tunneled_blocks, tunneled);
+        self.blocks(&peer.plain_blocks, plain);
+    }
+
+    fn blocks(&mut self, blocks: &[Ipv4Net], way: Adjacency) {
+        if blocks.is_empty() {
+            return;
+        }
+        let way = self.adjacency(way);
+        for block in blocks {
+            self.route(*block, Target::Adjacency(way));
         }
     }
 

@@ -59,8 +59,6 @@ pub struct Peer {
     pub name: String,
     /// Its underlay address.
     pub address: Ipv4Addr,
-    /// Whether packets to and from it are IPIP-encapsulated.
-    pub tunneled: bool,
 }
 
 /// An attachment of the switch.
@@ -123,11 +121,11 @@ impl Snapshot {
         &self.adjacencies[id.index()]
     }
 
-    /// The peer from which a packet with this source may come: the one its
-    /// return route leads to.
-    pub fn peer_of_source(&self, source: Ipv4Addr) -> Option<PeerId> {
+    /// The way back to `source` when that is another node's: only that node may
+    /// send packets from there.
+    pub fn way_to_peer(&self, source: Ipv4Addr) -> Option<&Adjacency> {
         match self.fib.lookup(source)? {
-            Target::Adjacency(id) => self.adjacency(id).peer,
+            Target::Adjacency(id) => Some(self.adjacency(id)).filter(|way| way.peer.is_some()),
             Target::Drop(_) => None,
         }
     }

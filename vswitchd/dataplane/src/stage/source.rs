@@ -35,8 +35,8 @@ pub(crate) fn verify_workload(
 /// What the host forwards may come from anywhere; but from a peer without a
 /// tunnel it is a second copy of what the uplink port has taken.
 pub(crate) fn verify_host(world: &Snapshot, header: &ipv4::Header) -> Result<(), DropReason> {
-    match world.peer_of_source(header.src) {
-        Some(peer) if !world.peers[peer.index()].tunneled => Err(DropReason::HostEcho),
+    match world.way_to_peer(header.src) {
+        Some(way) if way.tunnel.is_none() => Err(DropReason::HostEcho),
         _ => Ok(()),
     }
 }

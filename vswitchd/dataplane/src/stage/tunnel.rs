@@ -50,17 +50,17 @@ fn verify_inner(world: &Snapshot, peer: PeerId, inner: &ipv4::Header) -> Result<
     if inner.protocol == Protocol::IPIP {
         return Err(DropReason::DecapNested);
     }
-    if world.peer_of_source(inner.src) != Some(peer) {
-        return Err(DropReason::DecapSource);
+    match world.way_to_peer(inner.src) {
+        Some(way) if way.peer == Some(peer) => Ok(()),
+        _ => Err(DropReason::DecapSource),
     }
-    Ok(())
 }
 
 /// A packet on the uplink that is not IPIP: welcome only between an
 /// unencapsulated peer's block and this node's workloads.
 pub(crate) fn verify_plain(world: &Snapshot, header: &ipv4::Header) -> Result<(), DropReason> {
-    match world.peer_of_source(header.src) {
-        Some(peer) if !world.peers[peer.index()].tunneled => Ok(()),
+    match world.way_to_peer(header.src) {
+        Some(way) if way.tunnel.is_none() => Ok(()),
         _ => Err(DropReason::UplinkNotTunnel),
     }
 }
