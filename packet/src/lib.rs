@@ -18,6 +18,9 @@ pub mod ethernet;
 pub mod flow;
 pub mod fragment;
 pub mod frame;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod icmpv4;
 pub mod ipip;
 pub mod ipv4;

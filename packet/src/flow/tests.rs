@@ -53,7 +53,7 @@ fn protocols_without_ports_and_later_fragments_have_zeros() {
     let gre = build::ipv4(A, B, Protocol::GRE, &[1, 2, 3, 4]);
     assert_eq!((key(&gre).src_port, key(&gre).dst_port), (0, 0));
     let later = build::with_header(&build::udp(A, B, 1, 2, b"x"), |h| {
-        h.fragment_offset_bytes = 8
+        h.fragment_offset_bytes = 8;
     });
     assert_eq!((key(&later).src_port, key(&later).dst_port), (0, 0));
     let unreachable = build::icmp_error(B, icmpv4::Message::PortUnreachable, &gre);

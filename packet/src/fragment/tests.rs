@@ -14,7 +14,7 @@ const B: Ipv4Addr = Ipv4Addr::new(10, 244, 205, 193);
 
 fn may_fragment(packet: &[u8]) -> Vec<u8> {
     build::with_header(packet, |h| {
-        (h.dont_fragment, h.identification) = (false, 0x1234)
+        (h.dont_fragment, h.identification) = (false, 0x1234);
     })
 }
 

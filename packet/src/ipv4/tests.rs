@@ -100,7 +100,7 @@ fn fragments_are_told_apart() {
     let packet = build::udp(A, B, 1, 2, b"payload");
     let fragment = |more, offset| {
         let bytes = build::with_header(&packet, |h| {
-            (h.more_fragments, h.fragment_offset_bytes) = (more, offset)
+            (h.more_fragments, h.fragment_offset_bytes) = (more, offset);
         });
         let header = Header::parse(&bytes).unwrap();
         (header.is_fragment(), header.is_first_fragment())
