@@ -92,6 +92,8 @@ pub struct WorkloadDescription {
     pub mac: MacAddr,
     /// The MTU of its interface in bytes.
     pub mtu_bytes: u16,
+    /// The first generation it is in.
+    pub since: Generation,
     /// Limit of what it sends.
     pub egress_limit: Option<Arc<Bandwidth>>,
     /// Limit of what it is sent.
@@ -249,6 +251,7 @@ impl Tables {
             address: workload.address,
             mac: workload.mac,
             adjacency,
+            since: workload.since,
             egress_limit: workload.egress_limit.clone(),
             ingress_limit: workload.ingress_limit.clone(),
         });

@@ -207,7 +207,7 @@ drop_reasons! {
             "The packet would have to be fragmented but cannot be (options or offset out of range)."
     }
     Transmit {
-        UnresolvedNextHop "unresolved_next_hop" HostUnreachable
+        UnresolvedNextHop "unresolved_next_hop" Silence
             "The next hop's MAC address is not known and the kernel could not be asked to carry the packet."
         BandwidthExceeded "bandwidth_exceeded" Silence
             "The pod's bandwidth limit left no room within its burst and queue."

@@ -93,6 +93,9 @@ pub struct Workload {
     pub mac: MacAddr,
     /// The way to it.
     pub adjacency: AdjacencyId,
+    /// The first generation it was in: flows older than that were another
+    /// pod's that had its address.
+    pub since: Generation,
     /// Limit of what it sends.
     pub egress_limit: Option<Arc<Bandwidth>>,
     /// Limit of what it is sent.

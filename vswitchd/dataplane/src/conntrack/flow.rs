@@ -50,7 +50,9 @@ pub struct Flow {
     pub origin: PortId,
     /// Where in its life the flow is.
     pub state: State,
-    /// The snapshot whose policy allowed it.
+    /// The snapshot its first packet was judged under.
+    pub born: Generation,
+    /// The snapshot whose policy last allowed it.
     pub judged: Generation,
     /// Which directions have sent a TCP FIN, as bits 1 (original), 2 (reply).
     pub(super) fins: u8,
@@ -73,6 +75,7 @@ impl Flow {
             from_low,
             origin,
             state,
+            born: Generation(0),
             judged: Generation(0),
             fins: 0,
             ways: [Way::default(); 2],

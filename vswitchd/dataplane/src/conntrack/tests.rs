@@ -106,8 +106,8 @@ fn a_full_table_evicts_the_oldest_unreplied_first() {
     table
         .track(closing, Direction::Original, RST, at(1))
         .unwrap();
-    insert(&mut table, &key(2), SYN, at(3));
     insert(&mut table, &key(3), SYN, at(2));
+    insert(&mut table, &key(2), SYN, at(3));
     let evicted = table
         .insert(&key(4), SYN, PortId(1), at(4))
         .unwrap()

@@ -54,6 +54,10 @@ fn known(
     bytes: usize,
 ) -> Result<AdjacencyId, Refusal> {
     if local.flows.flow(id).judged != world.generation {
+        if is_inherited(world, local, id) {
+            local.flows.remove(id);
+            return begin(world, local, now, arrived, bytes);
+        }
         judge_again(world, local, id)?;
     }
     local
@@ -103,7 +107,7 @@ fn begin(
         .map_err(|Refused| DropReason::TcpFlags)?
         .map_err(|_| DropReason::ConntrackFull)?;
     let entry = local.flows.flow(id);
-    entry.judged = world.generation;
+    (entry.born, entry.judged) = (world.generation, world.generation);
     entry.count(direction, bytes);
     let way = entry.way(direction);
     (way.adjacency, way.arrived_by, way.generation) = (adjacency, arrived.port, world.generation);
@@ -133,6 +137,17 @@ fn original(
         }
     }
     Err(denied)
+}
+
+/// The flow was that of an earlier pod with the same address.
+fn is_inherited(world: &Snapshot, local: &mut Local, id: FlowId) -> bool {
+    let flow = local.flows.flow(id);
+    let (born, key) = (flow.born, flow.original());
+    [key.src, key.dst].into_iter().any(|address| {
+        let workload = route::workload_at(world, address)
+            .and_then(|adjacency| world.workload(world.adjacency(adjacency).port));
+        workload.is_some_and(|workload| workload.since > born)
+    })
 }
 
 /// Judges a flow that an older snapshot allowed by this one; a flow that is
