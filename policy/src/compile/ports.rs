@@ -81,7 +81,7 @@ impl ProtocolPorts {
             match port {
                 PortMatch::Protocol(_) => ranges.push((0, u16::MAX, *position)),
                 PortMatch::Range(_, range) => {
-                    ranges.push((*range.start(), *range.end(), *position))
+                    ranges.push((*range.start(), *range.end(), *position));
                 }
                 PortMatch::Named(_, name) => {
                     let first = named.entry(intern(names, name)).or_insert(*position);

@@ -64,6 +64,8 @@ pub(super) fn documents(file: &str, text: &str) -> Result<Vec<Node>, ManifestErr
             max_documents: 10_000_000,
             max_total_scalar_bytes: 1 << 30,
         },
+        // YAML 1.2: `y`, `no` and `on` are text, so that a label may be called so.
+        strict_booleans: true,
         with_snippet: false,
     };
     serde_saphyr::from_str_multiple_with_options::<Node, Vec<Node>>(text, options).map_err(
