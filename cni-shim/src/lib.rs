@@ -12,6 +12,8 @@
 pub mod client;
 pub mod names;
 pub mod protocol;
+#[doc(hidden)]
+pub mod steps;
 
 pub use client::{Client, ClientError};
 pub use names::{DEFAULT_PREFIX, host_interface_name, host_interface_name_for_container};
