@@ -159,7 +159,9 @@ impl Offload {
         let (flags, start, offset) = match self.checksum {
             Checksum::None => (0, 0, 0),
             Checksum::Valid => (F_DATA_VALID, 0, 0),
-            Checksum::Partial { start, offset } => (F_NEEDS_CSUM, start.saturating_add(link_len as u16), offset),
+            Checksum::Partial { start, offset } => {
+                (F_NEEDS_CSUM, start.saturating_add(link_len as u16), offset)
+            }
         };
         let (gso_type, hdr_len, size) = match self.gso {
             None => (GSO_NONE, 0, 0),

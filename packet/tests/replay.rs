@@ -1,9 +1,10 @@
-//! Every file under `tests/corpus/<target>/` goes through the fuzz target of that name: seeds, and every crash ever found.
+//! Every file under `tests/corpus/<target>/` goes through the fuzz target of that name (seeds, and
+//! every crash ever found): as it is, cut at every length, and with each byte changed.
 
 use std::fs;
 use std::path::Path;
 
-use packet::fuzzing::TARGETS;
+use packet::fuzzing::{TARGETS, Target};
 
 #[test]
 #[expect(
@@ -22,9 +23,27 @@ fn no_file_of_the_corpus_breaks_its_target() {
             println!("replaying {}", path.display());
             target(&bytes);
             (0..bytes.len()).for_each(|len| target(&bytes[..len]));
+            (0..bytes.len()).for_each(|at| mutate(target, &bytes, at));
             replayed += 1;
         }
         assert!(replayed > 0, "the corpus of {name} is empty");
+    }
+}
+
+/// The target with one byte changed; a debug build sees arithmetic overflow, too.
+fn mutate(target: Target, bytes: &[u8], at: usize) {
+    let mut bytes = bytes.to_vec();
+    let original = bytes[at];
+    for changed in [
+        0,
+        0x7f,
+        0xff,
+        original ^ 1,
+        original.wrapping_add(1),
+        original ^ 0x80,
+    ] {
+        bytes[at] = changed;
+        target(&bytes);
     }
 }
 
