@@ -1,0 +1,52 @@
+# `make help` lists the targets. Root is not needed: see README for what an ordinary user's machine must allow.
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+CNI_BIN ?= /opt/cni/bin
+FUZZ_SECONDS ?= 60
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check netns fuzz bench doc install tools
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: ## play the walk-through on real interfaces and check every fact of it
+	@.ci/tools demo
+	$(CARGO) build --locked -p vswitchd -p cni-shim --bins
+	$(CARGO) run --locked --quiet -p vswitchd --bin vswitchctl -- lab demo
+
+test: ## unit, property, walk and namespace tests
+	@.ci/tools test
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked --workspace
+
+netns: ## only the tests on real interfaces, in namespaces of their own
+	@.ci/tools test
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked --workspace --test 'netns*'
+
+check: ## formatting, lints, documentation, licences
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+	if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --locked check licenses bans sources; \
+	else $(CARGO) test --locked --quiet -p lab --test licences; fi
+
+fuzz: ## every fuzz target for FUZZ_SECONDS each (needs a nightly toolchain and cargo-fuzz)
+	for crate in packet policy; do for target in $$(cd $$crate && $(CARGO) +nightly fuzz list); do \
+	(cd $$crate && $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; done; done
+
+bench: ## what the data plane costs on this machine
+	$(CARGO) bench --locked -p bench
+
+doc: ## the documentation of every crate, in target/doc
+	$(CARGO) doc --locked --workspace --no-deps
+
+install: ## release builds into PREFIX/bin and the plugin into CNI_BIN (DESTDIR is honoured)
+	$(CARGO) build --locked --release -p vswitchd -p cni-shim --bins
+	install -D -t $(DESTDIR)$(PREFIX)/bin $${CARGO_TARGET_DIR:-target}/release/vswitchd $${CARGO_TARGET_DIR:-target}/release/vswitchctl
+	install -D -t $(DESTDIR)$(CNI_BIN) $${CARGO_TARGET_DIR:-target}/release/vswitch
+
+tools: ## install the Debian packages that demo and tests need, if missing
+	@.ci/tools test
