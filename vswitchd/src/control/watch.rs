@@ -1,0 +1,260 @@
+//! The policy directory: read at start, read again whenever it changes.
+//!
+//! Changes are noticed by inotify (through `notify`) and, should that be unavailable or miss
+//! something (a directory replaced as a whole, a network file system), by looking at names, sizes
+//! and times every two seconds. Bursts are awaited: a reading starts when nothing has changed for
+//! 200 ms. Every good reading is copied to the state directory: a restart while the directory is
+//! broken starts from the last good policies, not from none.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use notify::{RecursiveMode, Watcher};
+use tracing::{debug, warn};
+
+use super::{Message, Update};
+
+/// How long a directory must be quiet before it is read.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+/// How often it is looked at when nothing is heard.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Policies cannot be known: neither the directory nor a last good copy of it can be read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the policies in {} cannot be loaded and there is no last good copy; the daemon does not start \
+     rather than leave pods unprotected:\n{}",
+    directory.display(),
+    errors.join("\n")
+)]
+pub struct NoPolicies {
+    /// The policy directory.
+    pub directory: PathBuf,
+    /// What is wrong, a line each, with file, line and column.
+    pub errors: Vec<String>,
+}
+
+/// The policies a daemon starts with.
+pub struct Initial {
+    /// What is in force.
+    pub cluster: Arc<policy::Cluster>,
+    /// Why it is not what the directory says; empty = it is.
+    pub errors: Vec<String>,
+}
+
+/// Reads the directory once. No such directory: no policies. A wrong one: the last good copy.
+///
+/// # Errors
+/// A wrong directory and no copy.
+pub fn initial(directory: &Path, copy: &Path) -> Result<Initial, NoPolicies> {
+    if !directory.exists() {
+        warn!(directory = %directory.display(), "no such policy directory: everything is allowed");
+        return Ok(Initial {
+            cluster: Arc::default(),
+            errors: Vec::new(),
+        });
+    }
+    match load(directory) {
+        Ok(cluster) => {
+            keep(directory, copy);
+            Ok(Initial {
+                cluster: Arc::new(cluster),
+                errors: Vec::new(),
+            })
+        }
+        Err(errors) => match load(copy) {
+            Ok(cluster) => Ok(Initial {
+                cluster: Arc::new(cluster),
+                errors,
+            }),
+            Err(_) => Err(NoPolicies {
+                directory: directory.to_owned(),
+                errors,
+            }),
+        },
+    }
+}
+
+/// Starts a thread that reads the directory whenever it changes and tells the engine. It ends when
+/// the engine's inbox is closed.
+///
+/// # Errors
+/// No thread can be started.
+pub fn watch(directory: PathBuf, copy: PathBuf, engine: Sender<Message>) -> io::Result<()> {
+    let (wake, woken) = bounded(1);
+    let run = move || {
+        let mut seen = fingerprint(&directory);
+        let mut ears = listen(&directory, wake.clone());
+        while let Some(now) = next_change(&directory, &woken, &seen) {
+            seen = now;
+            if engine
+                .send(Message::Update(read(&directory, &copy)))
+                .is_err()
+            {
+                return;
+            }
+            ears = listen(&directory, wake.clone()).or(ears);
+        }
+    };
+    thread::Builder::new()
+        .name("policy-watch".into())
+        .spawn(run)?;
+    Ok(())
+}
+
+/// What a file looks like without reading it.
+type Look = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+
+fn fingerprint(directory: &Path) -> Option<Look> {
+    let entries = fs::read_dir(directory).ok()?.flatten();
+    let look = entries.filter_map(|entry| {
+        let path = entry.path();
+        let metadata = fs::metadata(&path).ok()?; // through symbolic links, as ConfigMaps use them
+        Some((path, (metadata.len(), metadata.modified().ok())))
+    });
+    Some(look.collect())
+}
+
+/// Waits until the directory looks different and has been quiet for a moment.
+fn next_change(
+    directory: &Path,
+    woken: &Receiver<()>,
+    seen: &Option<Look>,
+) -> Option<Option<Look>> {
+    loop {
+        if woken.recv_timeout(LOOK) == Err(RecvTimeoutError::Disconnected) {
+            return None;
+        }
+        let mut now = fingerprint(directory);
+        if now == *seen {
+            continue;
+        }
+        loop {
+            thread::sleep(DEBOUNCE);
+            let later = fingerprint(directory);
+            if later == now {
+                let _ = woken.try_recv();
+                return Some(now);
+            }
+            now = later;
+        }
+    }
+}
+
+fn listen(directory: &Path, wake: Sender<()>) -> Option<notify::RecommendedWatcher> {
+    let hear = move |_: notify::Result<notify::Event>| drop(wake.try_send(()));
+    let watcher = notify::recommended_watcher(hear).and_then(|mut watcher| {
+        watcher.watch(directory, RecursiveMode::NonRecursive)?;
+        Ok(watcher)
+    });
+    watcher
+        .inspect_err(|error| debug!(%error, "no inotify, looking every two seconds instead"))
+        .ok()
+}
+
+fn read(directory: &Path, copy: &Path) -> Update {
+    match load(directory) {
+        Ok(cluster) => {
+            keep(directory, copy);
+            Update::Policies(Arc::new(cluster))
+        }
+        Err(errors) => Update::PoliciesRejected(errors),
+    }
+}
+
+fn load(directory: &Path) -> Result<policy::Cluster, Vec<String>> {
+    policy::load_dir(directory).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+/// Copies the manifests: into a new directory first, which then takes the place of the old.
+fn keep(directory: &Path, copy: &Path) {
+    let (new, old) = (copy.with_extension("new"), copy.with_extension("old"));
+    let replace = || -> io::Result<()> {
+        let _ = fs::remove_dir_all(&new);
+        let _ = fs::remove_dir_all(&old);
+        fs::create_dir_all(&new)?;
+        for entry in fs::read_dir(directory)?.flatten() {
+            if fs::metadata(entry.path()).is_ok_and(|file| file.is_file()) {
+                fs::copy(entry.path(), new.join(entry.file_name()))?;
+            }
+        }
+        if copy.exists() {
+            fs::rename(copy, &old)?;
+        }
+        fs::rename(&new, copy)?;
+        let _ = fs::remove_dir_all(&old);
+        Ok(())
+    };
+    if let Err(error) = replace() {
+        warn!(%error, copy = %copy.display(), "the last good policies could not be kept");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMESPACE: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n";
+
+    fn directories() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let root = tempfile::tempdir().unwrap();
+        let (directory, copy) = (root.path().join("policy"), root.path().join("state/policy"));
+        fs::create_dir(&directory).unwrap();
+        (root, directory, copy)
+    }
+
+    fn next(inbox: &Receiver<Message>) -> Update {
+        match inbox.recv_timeout(Duration::from_secs(8)) {
+            Ok(Message::Update(update)) => update,
+            _ => panic!("no update"),
+        }
+    }
+
+    #[test]
+    fn a_change_reaches_the_engine_and_a_mistake_comes_with_its_place() {
+        let (_root, directory, copy) = directories();
+        let (engine, inbox) = crossbeam_channel::unbounded();
+        watch(directory.clone(), copy, engine).unwrap();
+        thread::sleep(Duration::from_millis(100));
+        fs::write(directory.join("a.yaml"), NAMESPACE).unwrap();
+        match next(&inbox) {
+            Update::Policies(cluster) => assert!(cluster.namespaces().contains_key("shop")),
+            other => panic!("{other:?}"),
+        }
+        fs::write(directory.join("b.yaml"), "kind: [").unwrap();
+        match next(&inbox) {
+            Update::PoliciesRejected(errors) => {
+                assert!(errors[0].contains("b.yaml:1:"), "{errors:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn no_directory_means_no_policies() {
+        let (root, _, copy) = directories();
+        let none = initial(&root.path().join("absent"), &copy).unwrap();
+        assert_eq!(*none.cluster, policy::Cluster::new());
+    }
+
+    #[test]
+    fn a_start_with_a_broken_directory_uses_the_last_good_copy_or_none_at_all() {
+        let (_root, directory, copy) = directories();
+        fs::write(directory.join("a.yaml"), NAMESPACE).unwrap();
+        initial(&directory, &copy).unwrap();
+        fs::write(directory.join("a.yaml"), "kind: [").unwrap();
+        let again = initial(&directory, &copy).unwrap();
+        assert!(again.cluster.namespaces().contains_key("shop"));
+        assert_eq!(again.errors.len(), 1);
+        fs::remove_dir_all(&copy).unwrap();
+        let error = initial(&directory, &copy).err().unwrap();
+        assert!(error.to_string().contains("a.yaml:1:"), "{error}");
+    }
+}
