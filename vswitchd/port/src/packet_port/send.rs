@@ -102,6 +102,9 @@ impl Sender {
     fn send_cut(&mut self, fd: BorrowedFd<'_>, frame: &Frame) -> io::Result<usize> {
         let uncuttable = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
         let mut segments = Segments::of(frame).map_err(uncuttable)?;
+        if !has_room(fd, PollTimeout::ZERO) {
+            return Ok(0);
+        }
         let mut waits = 0;
         let mut begun = false;
         while segments.remaining() > 0 {
@@ -116,7 +119,7 @@ impl Sender {
                     Err(error) if !begun => return full_is_zero(Err(error)),
                     Err(error) if is_full(&error) && waits < WAITS => {
                         waits += 1;
-                        wait_for_room(fd);
+                        has_room(fd, PollTimeout::from(WAIT_MS));
                     }
                     // Full for good, or this one segment failed: it is lost, TCP sends it again.
                     Err(_) => {
@@ -156,10 +159,15 @@ fn full_is_zero(sent: io::Result<usize>) -> io::Result<usize> {
     sent.or_else(|error| if is_full(&error) { Ok(0) } else { Err(error) })
 }
 
-fn wait_for_room(fd: BorrowedFd<'_>) {
-    // Whatever this says, the next send says it better.
-    let _ = poll(
-        &mut [PollFd::new(fd, PollFlags::POLLOUT)],
-        PollTimeout::from(WAIT_MS),
-    );
+/// Whether half the send buffer or more is free: far more than a super-segment takes, so one that is begun is
+/// commonly finished.
+fn has_room(fd: BorrowedFd<'_>, timeout: PollTimeout) -> bool {
+    // A failing poll says nothing; the next send will.
+    !matches!(
+        poll(&mut [PollFd::new(fd, PollFlags::POLLOUT)], timeout),
+        Ok(0)
+    )
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,24 +41,6 @@ pub(crate) fn set_int(
     Ok(())
 }
 
-/// Reads an integer option.
-#[cfg(test)]
-pub(crate) fn get_int(fd: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<c_int> {
-    let mut value: c_int = 0;
-    let mut len = size_of::<c_int>() as socklen_t;
-    // SAFETY: `value` and `len` are live and writable; the kernel writes at most `len` bytes to `value`.
-    check(unsafe {
-        libc::getsockopt(
-            fd.as_raw_fd(),
-            level,
-            name,
-            (&raw mut value).cast(),
-            &raw mut len,
-        )
-    })?;
-    Ok(value)
-}
-
 /// Hands the kernel a classic BPF program (`SO_ATTACH_FILTER`, `PACKET_FANOUT_DATA`). `EINVAL` when the kernel's
 /// checker refuses it or it is longer than 4096 instructions.
 pub(crate) fn set_program(
