@@ -213,19 +213,17 @@ fn an_interface_that_exists_already_is_an_error_and_stays_as_it_is() {
     isolated(|| {
         let (node, pod) = (Node::new(), Pod::nginx());
         let config = node.config("1.0.0");
-        pod.ip("link add eth0 type dummy");
-        pod.ip("address add 10.88.0.2/16 dev eth0");
-        if pod.has_eth0() {
-            let (code, message) = Plugin::call("ADD", &pod, &config).run().error();
-            assert_eq!(code, 101);
-            assert!(
-                message.starts_with("interface eth0 exists already in "),
-                "{message}"
-            );
-            Plugin::call("DEL", &pod, &config).run().ok();
-            assert!(pod.ip("-4 address show dev eth0").contains("10.88.0.2/16"));
-            pod.ip("link delete eth0");
-        }
+        assert_eq!(pod.ip("link add eth0 type veth peer name foreign"), "");
+        assert_eq!(pod.ip("address add 10.88.0.2/16 dev eth0"), "");
+        let (code, message) = Plugin::call("ADD", &pod, &config).run().error();
+        assert_eq!(code, 101);
+        assert!(
+            message.starts_with("interface eth0 exists already in "),
+            "{message}"
+        );
+        Plugin::call("DEL", &pod, &config).run().ok();
+        assert!(pod.ip("-4 address show dev eth0").contains("10.88.0.2/16"));
+        pod.ip("link delete eth0");
 
         Plugin::call("ADD", &pod, &config).run().ok();
         let before = pod.ip("address show dev eth0");

@@ -138,7 +138,6 @@ fn check_names_what_is_missing() {
                 "interface eth0 in the container: missing",
             ),
         ] {
-            node.state.lock().unwrap().leases.clear();
             *node.state.lock().unwrap() = Default::default();
             let result = Plugin::call("ADD", &pod, &config).run().ok();
             let checked = with_previous(&config, &result);

@@ -45,7 +45,7 @@ pub fn write(name: &str, value: &str) -> Result<()> {
 /// Sets the value unless it is so already: a read-only `/proc/sys` that agrees is no error.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn ensure(name: &str, value: &str) -> Result<()> {
     if read(name).is_ok_and(|current| current == value) {
         Ok(())
