@@ -46,6 +46,10 @@ pub struct PacketConfig<'a> {
 /// Frames of an interface without a link header ([`Link::Ip`]) work as well. A frame that came with an 802.1Q tag,
 /// which the kernel strips, is handed out with its tag and without offload.
 ///
+/// A port that goes through the queueing discipline should not send before its interface is running (operstate
+/// `UP`): just after the other end comes up, the kernel still has a `noop` discipline there, which takes frames and
+/// drops them without a word.
+///
 /// Super-segments are handed to the kernel whole, but for those it does not take: GSO under an IPIP header (it
 /// answers `ENOBUFS` or `ENOMEM`), and UDP GSO on kernels before 6.2 (`EINVAL`, noticed at the first one).
 /// [`packet::segment`] cuts these; headers are gathered from scratch memory, payload from the frame itself, and

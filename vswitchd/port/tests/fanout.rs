@@ -243,6 +243,7 @@ fn members_keep_their_numbers_when_the_interface_goes_down_and_up() {
                 assert_eq!(member.rx_batch(&mut [Frame::new()]).expect("told once"), 0);
             }
             namespace::run("ip link set inside up");
+            namespace::running("outside");
             // The sender's carrier went away with its peer; it is told, and told once.
             let _ = sender.rx_batch(&mut [Frame::new()]);
             assert_eq!(chosen(&mut sender, &mut members, &packets), before);

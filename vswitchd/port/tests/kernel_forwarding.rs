@@ -34,6 +34,7 @@ fn pod() -> Namespace {
         namespace::run("ip route add 169.254.1.1 dev eth0 scope link");
         namespace::run("ip route add default via 169.254.1.1 dev eth0");
     });
+    namespace::running("cali0");
     pod
 }
 

@@ -447,6 +447,7 @@ fn a_port_survives_its_interface_going_down_and_says_when_it_is_gone() {
                 Some(libc::ENETDOWN)
             );
             namespace::run("ip link set left up");
+            namespace::running("left");
             send_all(&mut left, slice::from_ref(&frame));
             assert_eq!(receive(&mut right, 1)[0].bytes(), frame.bytes());
             namespace::run("ip link del left");

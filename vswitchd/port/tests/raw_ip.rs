@@ -26,6 +26,7 @@ fn underlay() -> Namespace {
     };
     up("172.16.30.7");
     other.run(move || up("172.16.30.6"));
+    namespace::running("eth0");
     other
 }
 

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 use std::sync::mpsc;
+use std::time::Duration;
 use std::{env, fs, thread};
 
 use nix::sched::{CloneFlags, unshare};
@@ -83,6 +84,21 @@ pub(crate) fn veth(left: &str, right: &str) {
     run(&format!("ip link add {left} type veth peer name {right}"));
     run(&format!("ip link set {left} up"));
     run(&format!("ip link set {right} up"));
+    running(left);
+    running(right);
+}
+
+/// Waits until a veth end sends what it is given. The kernel learns of the carrier in a work queue (linkwatch), and
+/// until then the end has a `noop` queueing discipline, which drops without a word.
+pub(crate) fn running(interface: &str) {
+    for _ in 0..1000 {
+        let text = run(&format!("ip -o link show {interface}"));
+        if text.contains("state UP") && !text.contains("qdisc noop ") {
+            return;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    panic!("{interface} does not come up");
 }
 
 /// Sets a sysctl of the calling thread's namespace.
