@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use crate::conntrack::{Conntrack, Timeouts};
+use crate::conntrack::{Conntrack, Flow, Timeouts};
 use crate::counters::Counters;
 use crate::fragments::Fragments;
 use crate::ids::{PeerId, PortId, WorkerId};
@@ -84,9 +84,23 @@ impl Local {
         &self.counters
     }
 
-    /// The flows, for people to look at.
-    pub fn conntrack(&self) -> &Conntrack {
-        &self.flows
+    /// Up to `limit` tracked flows, for people, each with the seconds it may
+    /// still stay without a packet. Linear in the table.
+    pub fn flows(&self, now: Time, limit: usize) -> Vec<(Flow, u64)> {
+        let with_expiry = |flow: Flow| {
+            let left = self
+                .flows
+                .timeouts()
+                .of(flow.state)
+                .saturating_sub(now.since(flow.touched()));
+            (flow, left.as_secs())
+        };
+        self.flows
+            .iter()
+            .take(limit)
+            .cloned()
+            .map(with_expiry)
+            .collect()
     }
 
     /// Forgets what has timed out; bounded work, to be called between batches.

@@ -183,17 +183,17 @@ impl Conntrack {
         expired
     }
 
-    /// Up to `limit` flows from the table's place `cursor` on, and where to go
-    /// on after them (`None` at the end). For people: a flow that moves in
-    /// between may be missed.
-    pub fn page(&self, cursor: usize, limit: usize) -> (Vec<Flow>, Option<usize>) {
-        let end = (cursor + limit).min(self.flows.len());
-        let is_live = |slot: &usize| self.flows[*slot].previous != *slot as u32;
-        let page = (cursor..end)
-            .filter(is_live)
-            .map(|slot| self.flows[slot].clone())
-            .collect();
-        (page, (end < self.flows.len()).then_some(end))
+    /// Every flow, in no particular order. Linear in the table.
+    pub fn iter(&self) -> impl Iterator<Item = &Flow> + '_ {
+        let slots = self.flows.iter().enumerate();
+        slots
+            .filter(|(slot, flow)| flow.previous != *slot as u32)
+            .map(|(_, flow)| flow)
+    }
+
+    /// How long flows may stay.
+    pub fn timeouts(&self) -> &Timeouts {
+        &self.timeouts
     }
 
     /// The oldest flow without a reply, or the oldest that is closing.

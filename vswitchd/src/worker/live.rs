@@ -1,0 +1,108 @@
+//! What only the workers know at this moment, for `show` and metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use dataplane::conntrack::Flow;
+use dataplane::{Counters, DropReason};
+
+use super::command::Command;
+use super::ports::Registry;
+use super::shared::Shared;
+use crate::control::{ConntrackRow, DropRow, Live, PortCounters};
+
+/// A worker answers between two batches.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The running workers, to be asked.
+pub struct LiveWorkers {
+    shared: Arc<Shared>,
+    commands: Vec<Sender<Command>>,
+    registry: Registry,
+}
+
+impl LiveWorkers {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        commands: Vec<Sender<Command>>,
+        registry: Registry,
+    ) -> Self {
+        Self {
+            shared,
+            commands,
+            registry,
+        }
+    }
+
+    /// What each worker counted, in worker order.
+    #[must_use]
+    pub fn counters(&self) -> &[Arc<Counters>] {
+        &self.shared.counters
+    }
+}
+
+impl Live for LiveWorkers {
+    fn drops(&self) -> Vec<DropRow> {
+        let count = |reason| self.shared.counters.iter().map(|c| c.dropped(reason)).sum();
+        let rows = DropReason::TABLE.iter().map(|row| DropRow {
+            reason: format!("{:?}", row.reason),
+            label: row.label.to_owned(),
+            count: count(row.reason),
+            sentence: row.sentence.to_owned(),
+        });
+        rows.collect()
+    }
+
+    fn conntrack(&self, limit: usize) -> Vec<ConntrackRow> {
+        let mut rows = Vec::new();
+        for (worker, commands) in self.commands.iter().enumerate() {
+            let (answer, flows) = crossbeam_channel::bounded(1);
+            let limit = limit.saturating_sub(rows.len());
+            if limit == 0 || commands.send(Command::Flows { limit, answer }).is_err() {
+                continue;
+            }
+            self.shared.wakers[worker].wake();
+            let flows = flows.recv_timeout(PATIENCE).unwrap_or_default();
+            rows.extend(flows.iter().map(|(flow, left)| row(worker, flow, *left)));
+        }
+        rows
+    }
+
+    fn port_counters(&self) -> Vec<PortCounters> {
+        let mut rows: Vec<PortCounters> = self
+            .registry
+            .iter()
+            .map(|port| {
+                let sum = |pick: fn(&dataplane::PortCounters) -> u64| {
+                    port.value().iter().map(|counters| pick(counters)).sum()
+                };
+                PortCounters {
+                    interface: port.key().clone(),
+                    rx_frames: sum(|c| c.rx_frames.get()),
+                    rx_bytes: sum(|c| c.rx_bytes.get()),
+                    tx_frames: sum(|c| c.tx_frames.get()),
+                    tx_bytes: sum(|c| c.tx_bytes.get()),
+                    drops: sum(|c| c.drops.get()),
+                }
+            })
+            .collect();
+        rows.sort_by(|a, b| a.interface.cmp(&b.interface));
+        rows
+    }
+}
+
+fn row(worker: usize, flow: &Flow, expires_seconds: u64) -> ConntrackRow {
+    let key = flow.original();
+    ConntrackRow {
+        worker,
+        protocol: key.protocol.to_string(),
+        src: key.src,
+        dst: key.dst,
+        src_port: key.src_port,
+        dst_port: if key.protocol == packet::Protocol::ICMP { 0 } else { key.dst_port },
+        state: flow.state.to_string(),
+        expires_seconds,
+        packets: flow.packets.iter().sum(),
+    }
+}

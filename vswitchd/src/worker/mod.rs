@@ -1,0 +1,24 @@
+//! The workers: threads that move frames, and how new snapshots reach them.
+//!
+//! Each worker owns its sockets, its connection table and its counters; the
+//! kernel gives it all packets of its flows. What it shares with others is one
+//! pointer to the current snapshot, a bounded inbox for frames that reached
+//! the wrong worker, and counters that only it writes. [`Switch`] is the
+//! control plane's end of it all: it opens ports, compiles snapshots, and
+//! knows which generation every worker uses.
+
+mod clock;
+mod command;
+mod inbox;
+mod limits;
+mod live;
+mod outbox;
+mod ports;
+mod publish;
+mod segments;
+mod shaper;
+mod shared;
+mod thread;
+
+pub use live::LiveWorkers;
+pub use publish::{Switch, SwitchConfig, SwitchError};

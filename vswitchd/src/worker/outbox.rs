@@ -1,0 +1,86 @@
+//! A worker's side of one port: the device and what waits to be sent by it.
+
+use std::io;
+use std::sync::Arc;
+
+use dataplane::{Counters, DropReason, PortCounters};
+use packet::Frame;
+use port::PortIo;
+
+/// Frames that wait for a full device at most; then the newest are dropped.
+const BACKLOG: usize = 256;
+/// How often a full device is asked again at once before the worker goes on
+/// with something else.
+const RETRIES: usize = 2;
+
+/// One port as one worker serves it.
+pub(super) struct Outbox {
+    pub(super) io: Box<dyn PortIo>,
+    pub(super) counters: Arc<PortCounters>,
+    pending: Vec<Frame>,
+    /// Already in the worker's list of ports to flush.
+    pub(super) listed: bool,
+}
+
+impl Outbox {
+    pub(super) fn new(io: Box<dyn PortIo>, counters: Arc<PortCounters>) -> Self {
+        Self {
+            io,
+            counters,
+            pending: Vec::with_capacity(BACKLOG),
+            listed: false,
+        }
+    }
+
+    /// Queues a frame; gives it back when the backlog is full.
+    #[inline]
+    pub(super) fn push(&mut self, frame: Frame) -> Result<(), Frame> {
+        if self.pending.len() >= BACKLOG {
+            return Err(frame);
+        }
+        self.pending.push(frame);
+        Ok(())
+    }
+
+    /// Sends what waits. Frames the device took or refused go back to `pool`;
+    /// true when the device was full and some still wait.
+    pub(super) fn flush(&mut self, counters: &Counters, pool: &mut Vec<Frame>) -> bool {
+        let mut done = 0;
+        let mut retries = 0;
+        while done < self.pending.len() {
+            match self.io.tx_batch(&self.pending[done..]) {
+                Ok(0) if retries == RETRIES => break,
+                Ok(0) => retries += 1,
+                Ok(sent) => {
+                    self.count(done, sent);
+                    done += sent;
+                }
+                Err(error) => {
+                    counters.drop(reason(&error));
+                    done += 1;
+                }
+            }
+        }
+        pool.extend(self.pending.drain(..done));
+        !self.pending.is_empty()
+    }
+
+    /// What still waits; the device is closed.
+    pub(super) fn into_pending(self) -> Vec<Frame> {
+        self.pending
+    }
+
+    fn count(&self, first: usize, sent: usize) {
+        let frames = &self.pending[first..first + sent];
+        let bytes: usize = frames.iter().map(|frame| frame.bytes().len()).sum();
+        self.counters.tx_frames.add(sent as u64);
+        self.counters.tx_bytes.add(bytes as u64);
+    }
+}
+
+fn reason(error: &io::Error) -> DropReason {
+    match error.raw_os_error() {
+        Some(code) if code == nix::Error::ENOBUFS as i32 => DropReason::DeviceFull,
+        _ => DropReason::DeviceError,
+    }
+}

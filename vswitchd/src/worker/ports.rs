@@ -1,0 +1,187 @@
+//! Which ports are open, and opening and closing them at every worker.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use dashmap::DashMap;
+use dataplane::{PortCounters, PortId};
+use port::{Fanout, Filter, PacketConfig, PacketPort, PortIo, Waker};
+
+use super::command::Command;
+use crate::control::{DesiredState, Encapsulation, PublishError};
+
+/// The host's TUN device.
+pub(super) const HOST: PortId = PortId(0);
+/// The underlay.
+pub(super) const UPLINK: PortId = PortId(1);
+/// The workload ports begin here, by slot.
+const FIRST_WORKLOAD: u16 = 2;
+/// Frames in one system call.
+const BATCH: usize = 64;
+
+/// The port of a workload's slot.
+pub(super) fn workload_port(slot: u32) -> PortId {
+    PortId(FIRST_WORKLOAD.saturating_add(u16::try_from(slot).unwrap_or(u16::MAX)))
+}
+
+/// The counters of every open port, one per worker, by interface name.
+pub(super) type Registry = Arc<DashMap<String, Vec<Arc<PortCounters>>>>;
+
+/// What a port is opened on; another index or filter is another port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) interface: String,
+    pub(super) index: u32,
+    pub(super) filter: Filter,
+    /// Ports without a queueing discipline of their own may pass it by.
+    pub(super) qdisc_bypass: bool,
+}
+
+/// The open packet ports.
+pub(super) struct Ports {
+    open: BTreeMap<PortId, Wanted>,
+    commands: Vec<Sender<Command>>,
+    wakers: Vec<Waker>,
+    registry: Registry,
+}
+
+impl Ports {
+    pub(super) fn new(
+        commands: Vec<Sender<Command>>,
+        wakers: Vec<Waker>,
+        registry: Registry,
+    ) -> Self {
+        Self {
+            open: BTreeMap::new(),
+            commands,
+            wakers,
+            registry,
+        }
+    }
+
+    /// Gives each worker its end of a port.
+    pub(super) fn adopt(&self, id: PortId, ends: Vec<Box<dyn PortIo>>) {
+        let Some(name) = ends.first().map(|end| end.name().to_owned()) else {
+            return;
+        };
+        let counters: Vec<Arc<PortCounters>> = ends.iter().map(|_| Arc::default()).collect();
+        self.registry.insert(name, counters.clone());
+        for ((commands, io), counters) in self.commands.iter().zip(ends).zip(counters) {
+            // A worker that is gone has been reported already.
+            let _ = commands.send(Command::Open { id, io, counters });
+        }
+        self.wakers.iter().for_each(Waker::wake);
+    }
+
+    /// Opens what is wanted and not open. What is open and no longer wanted
+    /// stays until [`Ports::close_unwanted`].
+    pub(super) fn open_wanted(
+        &mut self,
+        wanted: &BTreeMap<PortId, Wanted>,
+    ) -> Result<(), PublishError> {
+        for (id, wanted) in wanted {
+            if self.open.get(id) == Some(wanted) {
+                continue;
+            }
+            let ends = self.open_ends(*id, wanted)?;
+            self.forget(*id);
+            self.adopt(*id, ends);
+            self.open.insert(*id, wanted.clone());
+        }
+        Ok(())
+    }
+
+    /// Closes what is open and not wanted: after the snapshot without it.
+    pub(super) fn close_unwanted(&mut self, wanted: &BTreeMap<PortId, Wanted>) {
+        let gone: Vec<PortId> = self
+            .open
+            .keys()
+            .filter(|id| !wanted.contains_key(id))
+            .copied()
+            .collect();
+        for id in gone {
+            self.forget(id);
+            for commands in &self.commands {
+                let _ = commands.send(Command::Close(id));
+            }
+        }
+        self.wakers.iter().for_each(Waker::wake);
+    }
+
+    fn forget(&mut self, id: PortId) {
+        if let Some(open) = self.open.remove(&id) {
+            self.registry.remove(&open.interface);
+        }
+    }
+
+    /// One socket a worker, opened in the workers' order: the kernel's fan-out
+    /// numbers its members so.
+    fn open_ends(
+        &self,
+        id: PortId,
+        wanted: &Wanted,
+    ) -> Result<Vec<Box<dyn PortIo>>, PublishError> {
+        let members = self.commands.len() as u16;
+        let config = PacketConfig {
+            interface: &wanted.interface,
+            filter: wanted.filter.clone(),
+            fanout: (members > 1).then_some(Fanout {
+                group: id.0,
+                members,
+            }),
+            qdisc_bypass: wanted.qdisc_bypass,
+            batch: BATCH,
+        };
+        let open = || -> Result<Box<dyn PortIo>, PublishError> {
+            let port = PacketPort::open(&config).map_err(|error| PublishError::Port {
+                interface: wanted.interface.clone(),
+                reason: error.to_string(),
+            })?;
+            Ok(Box::new(port))
+        };
+        (0..members).map(|_| open()).collect()
+    }
+}
+
+/// The packet ports that a state needs.
+pub(super) fn wanted(state: &DesiredState) -> BTreeMap<PortId, Wanted> {
+    let mut wanted = BTreeMap::new();
+    wanted.insert(
+        UPLINK,
+        Wanted {
+            interface: state.uplink.name.clone(),
+            index: state.uplink.index,
+            filter: uplink_filter(state),
+            // The host's own queueing discipline is obeyed, and its tcpdump
+            // sees what is sent.
+            qdisc_bypass: false,
+        },
+    );
+    for workload in state.workloads.values() {
+        wanted.insert(
+            workload_port(workload.slot),
+            Wanted {
+                interface: workload.host_interface.clone(),
+                index: workload.host_index,
+                filter: Filter::Everything,
+                qdisc_bypass: false,
+            },
+        );
+    }
+    wanted
+}
+
+/// Plain packets are looked at only where some peer sends them.
+fn uplink_filter(state: &DesiredState) -> Filter {
+    let mut routes = state.peers.values().flat_map(|peer| &peer.routes);
+    if !routes.any(|route| route.encapsulation == Encapsulation::Plain) {
+        return Filter::Uplink;
+    }
+    let blocks = state.blocks.iter();
+    Filter::UplinkPlain {
+        block: blocks
+            .map(|block| (block.network(), block.prefix_len()))
+            .collect(),
+    }
+}

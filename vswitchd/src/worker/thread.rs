@@ -1,0 +1,382 @@
+//! One worker: waits for frames, walks them, sends them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+use dataplane::{
+    Action, Arrived, DropReason, Event, Local, PortCounters, PortId, Punt, Snapshot, Time,
+    cut_and_dress, forward, resume,
+};
+use packet::Frame;
+use port::{Poller, PortIo, RawIp};
+
+use super::clock::Clock;
+use super::command::Command;
+use super::inbox::{Handed, Inbox};
+use super::outbox::Outbox;
+use super::segments;
+use super::shaper::{Shaper, Verdict};
+use super::shared::Shared;
+
+/// Frames taken from a port before the next port's turn.
+const BATCH: usize = 64;
+/// Buffers of a worker besides those of the batch.
+const POOL: usize = 256;
+/// Hand-offs taken before the ports' turn.
+const HANDED: usize = 64;
+/// An idle worker looks for expired flows this often.
+const TICK: Duration = Duration::from_secs(1);
+/// A worker with a full device looks again after this.
+const FULL: Duration = Duration::from_millis(1);
+/// The poller's token of the waker; ports use their id.
+const WAKER: u64 = u64::MAX;
+
+/// What a worker is made of.
+pub(super) struct Parts {
+    pub(super) index: usize,
+    pub(super) local: Local,
+    pub(super) shared: Arc<Shared>,
+    pub(super) inboxes: Arc<[Inbox]>,
+    pub(super) commands: Receiver<Command>,
+    pub(super) events: Sender<Event>,
+    pub(super) raw: Arc<RawIp>,
+    pub(super) clock: Clock,
+    /// How long to look for more frames before sleeping.
+    pub(super) spin: Duration,
+}
+
+/// A worker's thread.
+pub(super) struct Worker {
+    parts: Parts,
+    poller: Poller,
+    ready: Vec<u64>,
+    ports: Vec<Option<Outbox>>,
+    /// Ports with frames to send.
+    dirty: Vec<PortId>,
+    batch: Vec<Frame>,
+    pool: Vec<Frame>,
+    shaper: Shaper,
+    handed_to: Vec<bool>,
+    running: bool,
+}
+
+impl Worker {
+    pub(super) fn new(parts: Parts) -> std::io::Result<Self> {
+        let poller = Poller::new()?;
+        poller.add(parts.shared.wakers[parts.index].fd(), WAKER)?;
+        let frames = |count| std::iter::repeat_with(Frame::new).take(count).collect();
+        Ok(Self {
+            poller,
+            ready: Vec::with_capacity(64),
+            ports: Vec::new(),
+            dirty: Vec::with_capacity(64),
+            batch: frames(BATCH),
+            pool: frames(POOL),
+            shaper: Shaper::new(),
+            handed_to: vec![false; parts.inboxes.len()],
+            running: true,
+            parts,
+        })
+    }
+
+    /// Serves until told to stop.
+    pub(super) fn run(mut self) {
+        let mut sleep = Some(Duration::ZERO);
+        while self.running {
+            if self.poller.wait(&mut self.ready, sleep).is_err() {
+                self.ready.clear();
+            }
+            let moved = self.turn();
+            sleep = Some(self.rest(moved));
+        }
+    }
+
+    /// One turn: every ready port's batch under one snapshot. Says how many
+    /// frames there were.
+    fn turn(&mut self) -> usize {
+        let shared = Arc::clone(&self.parts.shared);
+        let world = shared.snapshot();
+        let now = self.parts.clock.now();
+        let mut moved = 0;
+        if self.ready.contains(&WAKER) {
+            shared.wakers[self.parts.index].drain();
+        }
+        // After the snapshot was taken: then a port it knows is open.
+        self.obey();
+        moved += self.take_handed(&world, now);
+        for at in 0..self.ready.len() {
+            if let Ok(port) = u16::try_from(self.ready[at]) {
+                moved += self.serve(&world, now, PortId(port));
+            }
+        }
+        self.release(now);
+        self.flush();
+        self.parts.local.expire(now);
+        for event in self.parts.local.take_events() {
+            // The control plane may be slow; the same event comes again.
+            let _ = self.parts.events.try_send(event);
+        }
+        shared.report(self.parts.index, world.generation);
+        moved
+    }
+
+    /// How long the worker may sleep now. After a turn with frames it looks
+    /// again for a while: the next frame is usually near, and waking up costs
+    /// more than looking.
+    fn rest(&mut self, moved: usize) -> Duration {
+        if moved > 0 {
+            return Duration::ZERO;
+        }
+        let start = self.parts.clock.now();
+        while self.parts.clock.now().since(start) < self.parts.spin {
+            let nothing = self.poller.wait(&mut self.ready, Some(Duration::ZERO)).is_ok()
+                && self.ready.is_empty();
+            if !nothing {
+                return Duration::ZERO;
+            }
+            std::thread::yield_now();
+        }
+        let full = if self.dirty.is_empty() { TICK } else { FULL };
+        self.shaper
+            .next_in(self.parts.clock.now())
+            .map_or(full, |next| next.min(full))
+    }
+
+    /// Takes one batch from a port and walks its frames.
+    fn serve(&mut self, world: &Snapshot, now: Time, id: PortId) -> usize {
+        let Some(Some(port)) = self.ports.get_mut(id.index()) else {
+            return 0;
+        };
+        let mut batch = std::mem::take(&mut self.batch);
+        // An error is ENETDOWN, said once: the port goes on when the link does.
+        let taken = port.io.rx_batch(&mut batch).unwrap_or(0);
+        let counters = Arc::clone(&port.counters);
+        let bytes: usize = batch[..taken].iter().map(|frame| frame.bytes().len()).sum();
+        counters.rx_frames.add(taken as u64);
+        counters.rx_bytes.add(bytes as u64);
+        for frame in &mut batch[..taken] {
+            let action = forward(world, &mut self.parts.local, now, id, frame);
+            self.act(world, now, id, action, frame, &counters);
+        }
+        self.batch = batch;
+        taken
+    }
+
+    /// Goes on with frames that other workers took in.
+    fn take_handed(&mut self, world: &Snapshot, now: Time) -> usize {
+        let inboxes = Arc::clone(&self.parts.inboxes);
+        let mut taken = 0;
+        while taken < HANDED
+            && let Some(Handed {
+                mut frame,
+                arrived,
+                from,
+            }) = inboxes[self.parts.index].pop()
+        {
+            taken += 1;
+            let action = resume(world, &mut self.parts.local, now, arrived, &mut frame);
+            let Some(Some(port)) = self.ports.get(arrived.port.index()) else {
+                continue;
+            };
+            let counters = Arc::clone(&port.counters);
+            self.act(world, now, arrived.port, action, &mut frame, &counters);
+            inboxes[from].give_back(frame);
+        }
+        taken
+    }
+
+    /// Does what the walk decided. The frame's buffer is exchanged for an empty
+    /// one where it goes away.
+    fn act(
+        &mut self,
+        world: &Snapshot,
+        now: Time,
+        from: PortId,
+        action: Action,
+        frame: &mut Frame,
+        counters: &PortCounters,
+    ) {
+        match action {
+            Action::Transmit(to) => match self.shaper.judge(world, now, from, to, frame) {
+                Verdict::Now => self.queue(to, frame),
+                Verdict::At(departure) => {
+                    if let Some(held) = self.exchange(frame) {
+                        self.shaper.hold(departure, to, held);
+                    }
+                }
+                Verdict::Never => self.drop(DropReason::BandwidthExceeded),
+            },
+            Action::Punt(Punt::Worker(owner, arrived)) => self.hand(owner.index(), arrived, frame),
+            Action::Punt(Punt::Kernel) => {
+                segments::carry(&self.parts.raw, self.parts.local.counters(), frame);
+            }
+            Action::Punt(Punt::Cut(adjacency)) => {
+                self.cut(world, now, from, adjacency, frame, counters);
+            }
+            Action::Punt(Punt::Absorbed) => {}
+            Action::Drop(_) => counters.drops.add(1),
+        }
+    }
+
+    fn cut(
+        &mut self,
+        world: &Snapshot,
+        now: Time,
+        from: PortId,
+        adjacency: dataplane::AdjacencyId,
+        frame: &mut Frame,
+        counters: &PortCounters,
+    ) {
+        let mut pieces = Vec::new();
+        let pool = &mut self.pool;
+        // The reason is counted where it arises.
+        let _ = cut_and_dress(
+            world,
+            &mut self.parts.local,
+            adjacency,
+            frame,
+            || pool.pop(),
+            |piece, action| pieces.push((piece, action)),
+        );
+        for (mut piece, action) in pieces {
+            self.act(world, now, from, action, &mut piece, counters);
+            self.pool.push(piece);
+        }
+    }
+
+    /// Queues the frame at its port, leaving an empty buffer in its place.
+    #[inline]
+    fn queue(&mut self, to: PortId, frame: &mut Frame) {
+        if self.ports.get(to.index()).is_none_or(Option::is_none) {
+            return self.drop(DropReason::NoPort);
+        }
+        if let Some(frame) = self.exchange(frame) {
+            self.enqueue(to, frame);
+        }
+    }
+
+    fn enqueue(&mut self, to: PortId, frame: Frame) {
+        let Some(Some(port)) = self.ports.get_mut(to.index()) else {
+            self.pool.push(frame);
+            return self.drop(DropReason::NoPort);
+        };
+        match port.push(frame) {
+            Ok(()) if port.listed => {}
+            Ok(()) => {
+                port.listed = true;
+                self.dirty.push(to);
+            }
+            Err(frame) => {
+                self.pool.push(frame);
+                self.drop(DropReason::DeviceFull);
+            }
+        }
+    }
+
+    fn hand(&mut self, owner: usize, arrived: Arrived, frame: &mut Frame) {
+        let Some(frame) = self.exchange(frame) else {
+            return;
+        };
+        let handed = Handed {
+            frame,
+            arrived,
+            from: self.parts.index,
+        };
+        match self.parts.inboxes[owner].push(handed) {
+            Ok(()) => self.handed_to[owner] = true,
+            Err(frame) => {
+                self.pool.push(frame);
+                self.drop(DropReason::HandOffFull);
+            }
+        }
+    }
+
+    /// The frame, with an empty buffer left in its place. Buffers run out only
+    /// when devices are full or limits hold many frames: then it is dropped.
+    #[inline]
+    fn exchange(&mut self, frame: &mut Frame) -> Option<Frame> {
+        let spare = self
+            .pool
+            .pop()
+            .or_else(|| self.parts.inboxes[self.parts.index].take_back())
+            .or_else(|| {
+                self.flush();
+                self.pool.pop()
+            });
+        let Some(spare) = spare else {
+            self.drop(DropReason::DeviceFull);
+            return None;
+        };
+        Some(std::mem::replace(frame, spare))
+    }
+
+    /// Queues what has waited for its bandwidth.
+    fn release(&mut self, now: Time) {
+        while let Some((port, frame)) = self.shaper.due(now) {
+            self.enqueue(port, frame);
+        }
+    }
+
+    /// Sends what is queued, and wakes the workers that frames were handed to.
+    fn flush(&mut self) {
+        let counters = self.parts.local.counters();
+        let (ports, pool) = (&mut self.ports, &mut self.pool);
+        self.dirty.retain(|id| match &mut ports[id.index()] {
+            Some(port) => {
+                port.listed = port.flush(counters, pool);
+                port.listed
+            }
+            None => false,
+        });
+        for (owner, handed) in self.handed_to.iter_mut().enumerate() {
+            if std::mem::take(handed) {
+                self.parts.inboxes[owner].wake();
+            }
+        }
+    }
+
+    fn drop(&self, reason: DropReason) {
+        self.parts.local.counters().drop(reason);
+    }
+
+    /// Carries out the control plane's orders.
+    fn obey(&mut self) {
+        while let Ok(command) = self.parts.commands.try_recv() {
+            match command {
+                Command::Open { id, io, counters } => self.open(id, io, counters),
+                Command::Close(id) => self.close(id),
+                Command::Flows { limit, answer } => {
+                    let flows = self.parts.local.flows(self.parts.clock.now(), limit);
+                    let _ = answer.send(flows);
+                }
+                Command::Stop => self.running = false,
+            }
+        }
+    }
+
+    fn open(&mut self, id: PortId, io: Box<dyn PortIo>, counters: Arc<PortCounters>) {
+        self.close(id);
+        if let Some(fd) = io.poll_fd()
+            && let Err(error) = self.poller.add(fd, id.0.into())
+        {
+            tracing::error!(port = io.name(), %error, "port cannot be polled and stays silent");
+        }
+        if self.ports.len() <= id.index() {
+            self.ports.resize_with(id.index() + 1, || None);
+        }
+        self.ports[id.index()] = Some(Outbox::new(io, counters));
+    }
+
+    fn close(&mut self, id: PortId) {
+        let Some(port) = self.ports.get_mut(id.index()).and_then(Option::take) else {
+            return;
+        };
+        if let Some(fd) = port.io.poll_fd() {
+            // Closing the descriptor would end the watch as well.
+            let _ = self.poller.remove(fd);
+        }
+        self.pool.extend(port.into_pending());
+        self.dirty.retain(|dirty| *dirty != id);
+    }
+}
