@@ -66,5 +66,5 @@ fn table(columns: &[&str], rows: &[Value]) -> String {
                 .map(|column| row[*column].as_str().unwrap_or_default()),
         );
     }
-    table.to_string()
+    table.trim_fmt()
 }
