@@ -65,7 +65,7 @@ fn the_host_end_is_quiet_and_keeps_its_own_mac() {
         let conf = |key: &str| sysctl::read(&format!("net/ipv4/conf/{HOST}/{key}")).unwrap();
         assert_eq!(
             (conf("arp_ignore"), conf("rp_filter")),
-            ("8".into(), "0".into())
+            ("8".into(), "1".into())
         );
         assert_eq!(conf("proxy_arp"), "0");
         if let Ok(value) = sysctl::read(&format!("net/ipv6/conf/{HOST}/disable_ipv6")) {

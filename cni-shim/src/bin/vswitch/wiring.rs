@@ -7,8 +7,9 @@
 //!   proxy ARP, so the host's IP stack sees the pod's frames as somebody else's and never forwards a
 //!   second copy.
 //! - No proxy_arp, no forwarding, no route: the daemon answers and routes. `arp_ignore=8` keeps the
-//!   kernel from answering ARP beside it, IPv6 is off, and `rp_filter=0` leaves anti-spoofing to the
-//!   daemon, which knows the pod's address and MAC.
+//!   kernel from answering ARP beside it and IPv6 is off. A pod that finds out the host end's own
+//!   MAC could still address the kernel and get around policy: `rp_filter=1` closes that way, since
+//!   no route ever leads back through this interface.
 
 use std::net::Ipv4Addr;
 
@@ -140,7 +141,7 @@ impl Ends {
             .link(name)?
             .ok_or_else(|| broken("is gone", name))?;
         sysctl::ensure(&format!("net/ipv4/conf/{name}/arp_ignore"), "8")?;
-        sysctl::ensure(&format!("net/ipv4/conf/{name}/rp_filter"), "0")?;
+        sysctl::ensure(&format!("net/ipv4/conf/{name}/rp_filter"), "1")?;
         match sysctl::ensure(&format!("net/ipv6/conf/{name}/disable_ipv6"), "1") {
             Err(error) if !error.is_not_found() => return Err(error.into()),
             _ => {} // a kernel without IPv6 has nothing to switch off
