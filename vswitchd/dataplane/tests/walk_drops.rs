@@ -30,38 +30,84 @@ fn proof(reason: DropReason) -> Proof {
         DropReason::SourceRoute => Dies(source_route),
         DropReason::OffloadForged => Dies(offload_forged),
         DropReason::OtherMac => Dies(|h| to_mac(h, pod_mac(CLIENT), &udp())),
-        DropReason::Multicast => Dies(|h| to_mac(h, MacAddr([1, 0, 0x5e, 0, 0, 1]), &to([224, 0, 0, 1]))),
+        DropReason::Multicast => {
+            Dies(|h| to_mac(h, MacAddr([1, 0, 0x5e, 0, 0, 1]), &to([224, 0, 0, 1])))
+        }
         DropReason::Broadcast => Dies(|h| to_mac(h, MacAddr::BROADCAST, &to([255; 4]))),
         DropReason::Martian => Dies(|h| h.from_pod(NGINX, &to([127, 0, 0, 1]))),
         DropReason::ArpMalformed => Dies(|h| of_ethertype(h, EtherType::ARP)),
-        DropReason::ArpSpoofed => Dies(|h| arp(h, build::arp_request(pod_mac(NGINX), CLIENT, NGINX_MANUAL))),
-        DropReason::ArpProbe => Dies(|h| arp(h, build::arp_request(pod_mac(NGINX), [0; 4].into(), NGINX))),
+        DropReason::ArpSpoofed => {
+            Dies(|h| arp(h, build::arp_request(pod_mac(NGINX), CLIENT, NGINX_MANUAL)))
+        }
+        DropReason::ArpProbe => {
+            Dies(|h| arp(h, build::arp_request(pod_mac(NGINX), [0; 4].into(), NGINX)))
+        }
         DropReason::ArpReply => Dies(|h| {
-            arp(h, build::arp_reply((pod_mac(NGINX), NGINX), (GATEWAY_MAC, CLIENT)))
+            arp(
+                h,
+                build::arp_reply((pod_mac(NGINX), NGINX), (GATEWAY_MAC, CLIENT)),
+            )
         }),
-        DropReason::UplinkNotTunnel => Dies(|h| h.on_uplink(M02, &build::udp(OUTSIDE, node(M02), 1, 2, b"x"))),
-        DropReason::DecapNotForUs => Dies(|h| h.on_uplink(M02, &build::ipip(node(M03), [172, 16, 30, 99].into(), &inbound()))),
-        DropReason::DecapUnknownNode => Dies(|h| h.on_uplink(M02, &build::ipip([172, 16, 30, 99].into(), node(M02), &inbound()))),
+        DropReason::UplinkNotTunnel => {
+            Dies(|h| h.on_uplink(M02, &build::udp(OUTSIDE, node(M02), 1, 2, b"x")))
+        }
+        DropReason::DecapNotForUs => Dies(|h| {
+            h.on_uplink(
+                M02,
+                &build::ipip(node(M03), [172, 16, 30, 99].into(), &inbound()),
+            )
+        }),
+        DropReason::DecapUnknownNode => Dies(|h| {
+            h.on_uplink(
+                M02,
+                &build::ipip([172, 16, 30, 99].into(), node(M02), &inbound()),
+            )
+        }),
         DropReason::DecapMalformed => Dies(|h| h.tunneled(M03, M02, &inbound()[..19])),
-        DropReason::DecapNested => Dies(|h| h.tunneled(M03, M02, &build::ipip(NGINX_MANUAL, NGINX, &inbound()))),
+        DropReason::DecapNested => {
+            Dies(|h| h.tunneled(M03, M02, &build::ipip(NGINX_MANUAL, NGINX, &inbound())))
+        }
         DropReason::DecapSource => Dies(|h| h.tunneled(MINIKUBE, M02, &inbound())),
         DropReason::DecapEcn => Dies(decap_ecn),
         DropReason::ReassemblyFailed => Dies(reassembly_failed),
         DropReason::PathMtuForged => Dies(path_mtu_forged),
         DropReason::SpoofedMac => Dies(|h| {
-            h.ethernet_from_pod(NGINX, &build::ethernet(pod_mac(CLIENT), GATEWAY_MAC, &udp()))
+            h.ethernet_from_pod(
+                NGINX,
+                &build::ethernet(pod_mac(CLIENT), GATEWAY_MAC, &udp()),
+            )
         }),
-        DropReason::SpoofedSource => Dies(|h| h.from_pod(NGINX, &build::udp(CLIENT, NGINX_MANUAL, 1, 2, b"x"))),
-        DropReason::WorkloadIpip => Dies(|h| h.from_pod(NGINX, &build::ipip(NGINX, node(M03), &udp()))),
-        DropReason::WorkloadVxlan => Dies(|h| h.from_pod(NGINX, &build::udp(NGINX, node(M03), 1, 4789, b"x"))),
+        DropReason::SpoofedSource => {
+            Dies(|h| h.from_pod(NGINX, &build::udp(CLIENT, NGINX_MANUAL, 1, 2, b"x")))
+        }
+        DropReason::WorkloadIpip => {
+            Dies(|h| h.from_pod(NGINX, &build::ipip(NGINX, node(M03), &udp())))
+        }
+        DropReason::WorkloadVxlan => {
+            Dies(|h| h.from_pod(NGINX, &build::udp(NGINX, node(M03), 1, 4789, b"x")))
+        }
         DropReason::HostEcho => Dies(host_echo),
         DropReason::FragmentTiny => Dies(|h| h.from_pod(NGINX, &fragment_of(&udp(), 0, 4))),
         DropReason::FragmentWithoutFirst => Dies(|h| h.from_pod(NGINX, &fragment_of(&udp(), 8, 8))),
         DropReason::TcpFlags => Dies(|h| {
-            h.from_pod(NGINX, &build::tcp(NGINX, NGINX_MANUAL, 1, 2, TcpFlags::SYN | TcpFlags::FIN, 0, b""))
+            h.from_pod(
+                NGINX,
+                &build::tcp(
+                    NGINX,
+                    NGINX_MANUAL,
+                    1,
+                    2,
+                    TcpFlags::SYN | TcpFlags::FIN,
+                    0,
+                    b"",
+                ),
+            )
         }),
         DropReason::IcmpUnrelated => Dies(|h| {
-            h.from_pod(NGINX, &build::icmp_error(NGINX, Message::PortUnreachable, &inbound()))
+            h.from_pod(
+                NGINX,
+                &build::icmp_error(NGINX, Message::PortUnreachable, &inbound()),
+            )
         }),
         DropReason::ConntrackFull => Dies(conntrack_full),
         DropReason::PolicyEgress => Dies(|h| denied(h, "Egress")),
@@ -69,12 +115,20 @@ fn proof(reason: DropReason) -> Proof {
         DropReason::NoWorkload => Dies(|h| h.from_pod(NGINX, &to([10, 244, 205, 250]))),
         DropReason::NoRoute => Dies(|h| h.from_pod(NGINX, &to([10, 244, 7, 7]))),
         DropReason::GatewayAddress => Dies(|h| h.from_pod(NGINX, &to([169, 254, 1, 1]))),
-        DropReason::NoPort => Dies(|h| h.put(M02, dataplane::PortId(77), Frame::from_packet(&udp()))),
-        DropReason::TtlExceeded => Dies(|h| h.from_pod(NGINX, &build::with_header(&udp(), |ip| ip.ttl = 1))),
-        DropReason::FragmentationNeeded => Dies(|h| h.from_pod(NGINX, &build::udp(NGINX, NGINX_MANUAL, 1, 2, &[0; 1453]))),
+        DropReason::NoPort => {
+            Dies(|h| h.put(M02, dataplane::PortId(77), Frame::from_packet(&udp())))
+        }
+        DropReason::TtlExceeded => {
+            Dies(|h| h.from_pod(NGINX, &build::with_header(&udp(), |ip| ip.ttl = 1)))
+        }
+        DropReason::FragmentationNeeded => {
+            Dies(|h| h.from_pod(NGINX, &build::udp(NGINX, NGINX_MANUAL, 1, 2, &[0; 1453])))
+        }
         DropReason::FragmentFailed => Dies(|h| too_big_to_cut(h, 27, usize::MAX)),
         DropReason::DeviceFull => Dies(|h| too_big_to_cut(h, 100, 3)),
-        DropReason::UnresolvedNextHop => Elsewhere("vswitchd worker: the raw socket refuses the packet"),
+        DropReason::UnresolvedNextHop => {
+            Elsewhere("vswitchd worker: the raw socket refuses the packet")
+        }
         DropReason::BandwidthExceeded => Elsewhere("vswitchd worker: it asks Bandwidth::departure"),
         DropReason::DeviceError => Elsewhere("vswitchd worker: tx_batch of a device that is down"),
         DropReason::HandOffFull => Elsewhere("vswitchd worker: a ring that nobody empties"),
@@ -104,14 +158,23 @@ fn every_drop_reason_has_a_frame_that_dies_of_it() {
 #[test]
 fn the_row_says_whether_the_sender_is_told() {
     for row in DropReason::TABLE {
-        let Dies(dies) = proof(row.reason) else { continue };
+        let Dies(dies) = proof(row.reason) else {
+            continue;
+        };
         let mut house = House::walk_through();
         let outcome = dies(&mut house);
         // What has no port to answer by is not answered, whatever the row says.
         let told = format!("{:?}", row.answer) != "Silence" && row.reason != DropReason::NoPort;
         let errors = outcome.at(Place::Pod(NGINX));
-        let errors = errors.iter().filter(|packet| header(packet).protocol == Protocol::ICMP);
-        assert_eq!(errors.count(), usize::from(told), "{}: {outcome:?}", row.label);
+        let errors = errors
+            .iter()
+            .filter(|packet| header(packet).protocol == Protocol::ICMP);
+        assert_eq!(
+            errors.count(),
+            usize::from(told),
+            "{}: {outcome:?}",
+            row.label
+        );
     }
 }
 
@@ -120,7 +183,13 @@ fn udp() -> Vec<u8> {
 }
 
 fn inbound() -> Vec<u8> {
-    build::udp(NGINX_MANUAL, NGINX, 4000, 80, b"a datagram of the other node's pod")
+    build::udp(
+        NGINX_MANUAL,
+        NGINX,
+        4000,
+        80,
+        b"a datagram of the other node's pod",
+    )
 }
 
 fn to(destination: [u8; 4]) -> Vec<u8> {
@@ -151,14 +220,23 @@ fn edited(house: &mut House, edit: fn(&mut Vec<u8>)) -> Outcome {
 }
 
 fn source_route(house: &mut House) -> Outcome {
-    house.from_pod(NGINX, &build::with_options(&udp(), &[131, 7, 4, 8, 8, 8, 8]))
+    house.from_pod(
+        NGINX,
+        &build::with_options(&udp(), &[131, 7, 4, 8, 8, 8, 8]),
+    )
 }
 
 /// The device is asked to write a checksum over the destination address.
 fn offload_forged(house: &mut House) -> Outcome {
     let mut frame = Frame::from_packet(&udp());
-    let checksum = Checksum::Partial { start: 0, offset: 16 };
-    frame.offload = Offload { checksum, gso: None };
+    let checksum = Checksum::Partial {
+        start: 0,
+        offset: 16,
+    };
+    frame.offload = Offload {
+        checksum,
+        gso: None,
+    };
     house.offloaded_from_pod(NGINX, frame)
 }
 
@@ -170,10 +248,13 @@ fn decap_ecn(house: &mut House) -> Outcome {
 /// A first fragment whose length is no multiple of 8.
 fn reassembly_failed(house: &mut House) -> Outcome {
     let packet = build::ipip(node(M03), node(M02), &inbound());
-    house.on_uplink(M02, &build::with_header(&packet[..50], |outer| {
-        outer.more_fragments = true;
-        outer.total_len = 50;
-    }))
+    house.on_uplink(
+        M02,
+        &build::with_header(&packet[..50], |outer| {
+            outer.more_fragments = true;
+            outer.total_len = 50;
+        }),
+    )
 }
 
 fn path_mtu_forged(house: &mut House) -> Outcome {
@@ -208,7 +289,10 @@ fn conntrack_full(house: &mut House) -> Outcome {
     house.nodes[M02].start(1, 1, house.now);
     let open = build::tcp(NGINX, CLIENT, 1, 80, TcpFlags::ACK, 0, b"");
     house.from_pod(NGINX, &open).only_at_pod(CLIENT);
-    house.from_pod(NGINX, &build::tcp(NGINX, CLIENT, 2, 80, TcpFlags::SYN, 0, b""))
+    house.from_pod(
+        NGINX,
+        &build::tcp(NGINX, CLIENT, 2, 80, TcpFlags::SYN, 0, b""),
+    )
 }
 
 fn denied(house: &mut House, direction: &str) -> Outcome {
@@ -227,5 +311,8 @@ fn too_big_to_cut(house: &mut House, mtu: u16, spare: usize) -> Outcome {
     });
     house.underlay.loss = Some(Box::new(|_| true));
     let packet = build::udp(NGINX, NGINX_MANUAL, 1, 2, &[0; 400]);
-    house.from_pod(NGINX, &build::with_header(&packet, |ip| ip.dont_fragment = false))
+    house.from_pod(
+        NGINX,
+        &build::with_header(&packet, |ip| ip.dont_fragment = false),
+    )
 }

@@ -2,7 +2,12 @@
 
 /// Selects every pod of `default` and allows nothing in this direction.
 pub fn deny_all(direction: &str) -> String {
-    manifest(&format!("default-deny-{}", direction.to_lowercase()), "{}", direction, "")
+    manifest(
+        &format!("default-deny-{}", direction.to_lowercase()),
+        "{}",
+        direction,
+        "",
+    )
 }
 
 /// `allow-all-ingress` of the walk-through.

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use dataplane::{Description, PeerDescription, PortId, UplinkDescription, WorkloadDescription};
+use dataplane::{
+    Description, Generation, PeerDescription, PortId, UplinkDescription, WorkloadDescription,
+};
 use ipnet::Ipv4Net;
 use packet::MacAddr;
 
