@@ -38,7 +38,7 @@ fuzz: ## every fuzz target for FUZZ_SECONDS each (needs a nightly toolchain and 
 	(cd $$crate && $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; done; done
 
 bench: ## what the data plane costs on this machine
-	$(CARGO) bench --locked -p bench
+	$(CARGO) bench --locked -p vswitch-bench
 
 doc: ## the documentation of every crate, in target/doc
 	$(CARGO) doc --locked --workspace --no-deps
