@@ -149,7 +149,9 @@ fn next_change(
 }
 
 fn listen(directory: &Path, wake: Sender<()>) -> Option<notify::RecommendedWatcher> {
-    let hear = move |_: notify::Result<notify::Event>| drop(wake.try_send(()));
+    let hear = move |_: notify::Result<notify::Event>| {
+        let _ = wake.try_send(()); // full: it is awake already
+    };
     let watcher = notify::recommended_watcher(hear).and_then(|mut watcher| {
         watcher.watch(directory, RecursiveMode::NonRecursive)?;
         Ok(watcher)

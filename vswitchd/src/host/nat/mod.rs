@@ -1,0 +1,163 @@
+//! Masquerading for pods that leave the cluster, by nftables, in a table of our own.
+//!
+//! The table is put in place at start, kept up to date, put back when somebody flushes it, and
+//! removed at the end. Where nf_tables or the `nft` program is missing, that is said once, in one
+//! sentence, and everything else works. (NAT in user space will stand beside this file.)
+
+mod nft;
+mod rules;
+
+pub use rules::Rules;
+
+use std::{
+    collections::BTreeSet,
+    io,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use tracing::{info, warn};
+
+/// After a change of nftables by somebody, this long is waited before looking.
+const DEBOUNCE: Duration = Duration::from_millis(300);
+/// How often the table is looked at where the kernel does not report changes.
+const LOOK: Duration = Duration::from_secs(1);
+
+enum Command {
+    LocalAddresses(BTreeSet<Ipv4Addr>),
+    Remove(Sender<()>),
+}
+
+/// The table's keeper. Clones speak to the same one.
+#[derive(Clone)]
+pub struct Nat {
+    commands: Sender<Command>,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl Nat {
+    /// Puts the table in place and leaves a thread behind that keeps it there.
+    ///
+    /// # Errors
+    /// No thread can be started. Unusable nftables are no error: see [`Nat::trouble`].
+    pub fn start(rules: Rules) -> io::Result<Self> {
+        let (commands, inbox) = unbounded();
+        let trouble = Arc::new(Mutex::new(None));
+        let mut keeper = Keeper {
+            rules,
+            installed: None,
+            trouble: trouble.clone(),
+        };
+        keeper.install();
+        let changes = nft::changes();
+        thread::Builder::new()
+            .name("nat".into())
+            .spawn(move || keeper.run(&inbox, changes))?;
+        Ok(Self { commands, trouble })
+    }
+
+    /// Why pods cannot leave the cluster; `None` = they can.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let trouble = self.trouble.lock();
+        trouble.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The host's addresses have changed.
+    pub fn set_local_addresses(&self, addresses: BTreeSet<Ipv4Addr>) {
+        let _ = self.commands.send(Command::LocalAddresses(addresses));
+    }
+
+    /// Removes the table; returns when it is gone.
+    pub fn remove(&self) {
+        let (done, wait) = bounded(1);
+        if self.commands.send(Command::Remove(done)).is_ok() {
+            let _ = wait.recv_timeout(Duration::from_secs(5));
+        }
+    }
+}
+
+struct Keeper {
+    rules: Rules,
+    /// The table as the kernel listed it after it was installed; `None` = it is not.
+    installed: Option<String>,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl Keeper {
+    fn run(mut self, inbox: &Receiver<Command>, changes: Option<Receiver<()>>) {
+        let tick = match changes {
+            Some(_) => crossbeam_channel::never(),
+            None => crossbeam_channel::tick(LOOK),
+        };
+        let changes = changes.unwrap_or_else(crossbeam_channel::never);
+        loop {
+            crossbeam_channel::select! {
+                recv(inbox) -> command => match command {
+                    Ok(Command::LocalAddresses(addresses)) => self.set_local(addresses),
+                    Ok(Command::Remove(done)) => {
+                        self.remove();
+                        let _ = done.send(());
+                        return;
+                    }
+                    Err(_) => return,
+                },
+                recv(changes) -> _ => {
+                    thread::sleep(DEBOUNCE);
+                    let _ = changes.try_recv();
+                    self.repair();
+                }
+                recv(tick) -> _ => self.repair(),
+            }
+        }
+    }
+
+    fn set_local(&mut self, addresses: BTreeSet<Ipv4Addr>) {
+        if self.rules.local_addresses != addresses {
+            self.rules.local_addresses = addresses;
+            self.install();
+        }
+    }
+
+    fn install(&mut self) {
+        let result = nft::load(&self.rules.script()).and_then(|()| nft::list(rules::TABLE));
+        let trouble = match result {
+            Ok(listed) => {
+                self.installed = Some(listed);
+                None
+            }
+            Err(error) => {
+                self.installed = None;
+                Some(format!(
+                    "pods cannot leave the cluster (natOutgoing): {error}; everything else works"
+                ))
+            }
+        };
+        let mut held = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sentence) = trouble.as_ref().filter(|_| *held != trouble) {
+            warn!("{sentence}");
+        }
+        *held = trouble;
+    }
+
+    fn repair(&mut self) {
+        let Some(expected) = &self.installed else {
+            return;
+        };
+        if nft::list(rules::TABLE).ok().as_ref() != Some(expected) {
+            info!("table {} was changed by somebody: put back", rules::TABLE);
+            self.install();
+        }
+    }
+
+    fn remove(&mut self) {
+        if self.installed.take().is_some()
+            && let Err(error) = nft::load(&rules::removal())
+        {
+            warn!(%error, "table {} could not be removed", rules::TABLE);
+        }
+    }
+}
