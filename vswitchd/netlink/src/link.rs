@@ -24,7 +24,8 @@ pub struct Link {
     pub mtu: u32,
     /// Administratively up (`IFF_UP`).
     pub up: bool,
-    /// Up and with carrier (`IFF_LOWER_UP`).
+    /// Up and operational (`IFF_RUNNING`): what is sent now leaves. A fresh veth with carrier is
+    /// not there yet: until the kernel's linkwatch ran, its queueing discipline swallows frames.
     pub running: bool,
     /// `lo` and nothing else.
     pub loopback: bool,
@@ -264,7 +265,7 @@ impl Link {
             mac: None,
             mtu: 0,
             up: flags.contains(LinkFlags::Up),
-            running: flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
+            running: flags.contains(LinkFlags::Up | LinkFlags::Running),
             loopback: flags.contains(LinkFlags::Loopback),
             kind: None,
             peer_index: None,

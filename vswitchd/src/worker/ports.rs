@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use dashmap::DashMap;
@@ -17,6 +18,8 @@ pub(super) const HOST: PortId = PortId(0);
 pub(super) const UPLINK: PortId = PortId(1);
 /// The workload ports begin here, by slot.
 const FIRST_WORKLOAD: u16 = 2;
+/// How long a fresh interface is waited for.
+const SETTLE: Duration = Duration::from_millis(100);
 /// Frames in one system call.
 const BATCH: usize = 64;
 
@@ -85,6 +88,7 @@ impl Ports {
                 continue;
             }
             let ends = self.open_ends(*id, wanted)?;
+            await_running(&wanted.interface);
             self.forget(*id);
             self.adopt(*id, ends);
             self.open.insert(*id, wanted.clone());
@@ -141,6 +145,21 @@ impl Ports {
             Ok(Box::new(port))
         };
         (0..members).map(|_| open()).collect()
+    }
+}
+
+/// Waits for a fresh veth to send what it is given. One that does not get there
+/// (a pod that set its end down) is served all the same.
+fn await_running(interface: &str) {
+    let start = Instant::now();
+    let Ok(handle) = netlink::Handle::open() else {
+        return;
+    };
+    while start.elapsed() < SETTLE
+        && let Ok(Some(link)) = handle.link(interface)
+        && !link.running
+    {
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
