@@ -5,7 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+// The modules of a test binary have no outside to be unreachable from.
+#[allow(unreachable_pub)]
 mod house;
 
 mod walk_arp;
 mod walk_drops;
+mod walk_host;
+mod walk_tunnel;

@@ -3,7 +3,8 @@
 use packet::frame::Frame;
 use packet::{Protocol, ipip, ipv4};
 
-use super::link;
+use super::{link, route};
+use crate::adjacency::Adjacency;
 use crate::drop_reason::DropReason;
 use crate::ids::PeerId;
 use crate::local::Local;
@@ -27,16 +28,17 @@ pub(crate) fn strip(
         .peer_by_address
         .get(&outer.src)
         .ok_or(DropReason::DecapUnknownNode)?;
+    let mut outer = *outer;
     if outer.is_fragment() {
-        if !local.reassembly.add(frame, now)? {
-            return Ok(None);
+        match local.reassembly.add(frame, &outer, now)? {
+            Some(whole) => outer = whole,
+            None => return Ok(None),
         }
-    } else {
-        ipip::decapsulate(frame, outer).map_err(|error| match error {
-            ipip::Error::EcnDrop => DropReason::DecapEcn,
-            ipip::Error::Inner(_) => DropReason::DecapMalformed,
-        })?;
     }
+    ipip::decapsulate(frame, &outer).map_err(|error| match error {
+        ipip::Error::EcnDrop => DropReason::DecapEcn,
+        ipip::Error::Inner(_) => DropReason::DecapMalformed,
+    })?;
     let inner = link::packet(frame).map_err(|reason| match reason {
         DropReason::SourceRoute => reason,
         _ => DropReason::DecapMalformed,
@@ -56,11 +58,14 @@ fn verify_inner(world: &Snapshot, peer: PeerId, inner: &ipv4::Header) -> Result<
     }
 }
 
-/// A packet on the uplink that is not IPIP: welcome only between an
-/// unencapsulated peer's block and this node's workloads.
+/// A packet on the uplink that is not IPIP: welcome only from a peer's
+/// unencapsulated block, and not when it is for the host, whose kernel takes it
+/// from the uplink itself.
 pub(crate) fn verify_plain(world: &Snapshot, header: &ipv4::Header) -> Result<(), DropReason> {
-    match world.way_to_peer(header.src) {
-        Some(way) if way.tunnel.is_none() => Ok(()),
-        _ => Err(DropReason::UplinkNotTunnel),
+    let is_plain = |way: &Adjacency| way.tunnel.is_none();
+    let for_host = route::by_prefix(world, header.dst).is_ok_and(|id| world.adjacency(id).to_host);
+    if for_host || !world.way_to_peer(header.src).is_some_and(is_plain) {
+        return Err(DropReason::UplinkNotTunnel);
     }
+    Ok(())
 }
