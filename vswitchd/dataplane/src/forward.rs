@@ -68,8 +68,14 @@ pub fn resume(
     arrived: Arrived,
     frame: &mut Frame,
 ) -> Action {
-    let walked = judge::decide(world, local, now, &arrived, frame)
-        .and_then(|adjacency| transmit::send(world, local, &arrived, adjacency, frame));
+    // A newer snapshot than the one it arrived under may have lost its port;
+    // without the port, nobody can say whose policy applies.
+    let walked = match world.port(arrived.port) {
+        Some(_) => judge::decide(world, local, now, &arrived, frame),
+        None => Err(DropReason::NoPort.into()),
+    };
+    let walked =
+        walked.and_then(|adjacency| transmit::send(world, local, &arrived, adjacency, frame));
     match walked {
         Ok(action) => action,
         Err(refusal) => refuse(world, local, now, arrived.port, frame, refusal),

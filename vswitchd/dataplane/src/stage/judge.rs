@@ -212,6 +212,10 @@ fn related(
     quoted: Direction,
 ) -> Result<AdjacencyId, Refusal> {
     if local.flows.flow(id).judged != world.generation {
+        if is_inherited(world, local, id) {
+            local.flows.remove(id);
+            return Err(DropReason::IcmpUnrelated.into());
+        }
         judge_again(world, local, id)?;
     }
     if arrived.header.dst != arrived.flow.key.src {
