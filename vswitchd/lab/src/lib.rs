@@ -14,7 +14,7 @@
 //! its keeper process ends, the kernel ends every process and unmakes every namespace in it, so nothing
 //! can be left behind, not even by a crash.
 //!
-//! - [`config`]: the TOML. - [`sandbox`]: the keeper and the way in. - [`topology`]: the underlay.
+//! - [`config`]: the TOML. - [`sandbox`]: the keeper and the way in. - [`requirements`]: what it needs. - [`topology`]: the underlay.
 //! - [`node`]: daemons. - [`pod`] and [`cni`]: pods as a runtime makes them. - [`manifest`]: what the
 //!   API server would say, as YAML files. - [`state`]: what later commands find a lab by.
 //! - [`Lab`]: all of it in one value, for tests and benches: dropped, it is gone.
@@ -31,6 +31,7 @@ mod lab;
 pub mod manifest;
 pub mod node;
 pub mod pod;
+pub mod requirements;
 pub mod sandbox;
 pub mod state;
 pub mod topology;

@@ -64,7 +64,7 @@ fn every_file_is_read_by_what_it_is_written_for() {
         match name.split('/').next().unwrap() {
             "lab" => drop(Config::load(&path).unwrap_or_else(|error| panic!("{error}"))),
             "policy" => {
-                drop(policy::parse(&name, &text).unwrap_or_else(|error| panic!("{error:?}")))
+                drop(policy::parse(&name, &text).unwrap_or_else(|error| panic!("{error:?}")));
             }
             "cni" => is_conflist(&text),
             "kubernetes" => drop(objects(&text)),
