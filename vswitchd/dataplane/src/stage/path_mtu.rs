@@ -56,10 +56,20 @@ pub(crate) fn take(
     });
     let inner_at = header.header_len + icmpv4::HEADER_LEN + outer.header_len;
     frame.pull_packet(inner_at.min(frame.packet_len()));
+    if !is_from_here(world, frame) {
+        return Ok(Action::Punt(Punt::Absorbed));
+    }
     let refusal = Refusal {
         reason: DropReason::FragmentationNeeded,
         mtu_bytes: mtu_bytes - ipip::OVERHEAD as u16,
     };
     let told = answer::answer(world, local, now, port, frame, refusal);
     Ok(told.unwrap_or(Action::Punt(Punt::Absorbed)))
+}
+
+/// This node encapsulates for its own pods and host only. A quotation that says
+/// otherwise is an attempt to have an error sent to somebody else's pod.
+fn is_from_here(world: &Snapshot, frame: &Frame) -> bool {
+    ipv4::Header::parse_quoted(frame.packet())
+        .is_ok_and(|inner| world.way_to_peer(inner.src).is_none())
 }
