@@ -10,6 +10,11 @@
 mod house;
 
 mod walk_arp;
+mod walk_conntrack;
 mod walk_drops;
 mod walk_host;
+mod walk_icmp;
+mod walk_mtu;
+mod walk_policy;
 mod walk_tunnel;
+mod walk_workers;

@@ -60,9 +60,7 @@ impl House {
 
     /// These nodes with so many workers each.
     pub fn build(plans: &[NodePlan], workers: u16) -> Self {
-        let nodes = plans.iter().enumerate();
-        let nodes =
-            nodes.map(|(index, plan)| Node::new(plan.name, describe(plans, index), workers));
+        let nodes = (0..plans.len()).map(|index| Node::new(describe(plans, index), workers));
         let mut house = Self {
             now: Time::from_secs(1_000),
             nodes: nodes.collect(),

@@ -17,18 +17,16 @@ use policy::Table;
 pub const PICK_UP: Duration = Duration::from_secs(60);
 
 pub struct Node {
-    pub name: &'static str,
     pub description: Description,
     pub world: Snapshot,
     pub workers: Vec<Local>,
 }
 
 impl Node {
-    pub fn new(name: &'static str, description: Description, workers: u16) -> Self {
+    pub fn new(description: Description, workers: u16) -> Self {
         let policy = Arc::new(policy::compile(&policy::Cluster::new()));
         let world = compile(&description, policy, Generation(1));
         let mut node = Self {
-            name,
             description,
             world,
             workers: Vec::new(),
