@@ -5,6 +5,7 @@
 pub mod config;
 pub mod control;
 pub mod ipam;
+pub mod show;
 pub mod state;
 pub mod worker;
 // NOTE to the writer of the control plane: from now on somebody else writes show/ (the tables of
