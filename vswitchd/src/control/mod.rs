@@ -6,6 +6,7 @@
 
 mod desired;
 mod engine;
+pub mod path_mtu;
 mod publish;
 mod requests;
 mod update;

@@ -47,6 +47,8 @@ pub struct Initial {
     pub cluster: Arc<policy::Cluster>,
     /// Why it is not what the directory says; empty = it is.
     pub errors: Vec<String>,
+    /// What the directory looked like before it was read.
+    pub seen: Seen,
 }
 
 /// Reads the directory once. No such directory: no policies. A wrong one: the last good copy.
@@ -54,26 +56,23 @@ pub struct Initial {
 /// # Errors
 /// A wrong directory and no copy.
 pub fn initial(directory: &Path, copy: &Path) -> Result<Initial, NoPolicies> {
+    let seen = look(directory);
+    let found = |cluster, errors| Initial {
+        cluster: Arc::new(cluster),
+        errors,
+        seen,
+    };
     if !directory.exists() {
         warn!(directory = %directory.display(), "no such policy directory: everything is allowed");
-        return Ok(Initial {
-            cluster: Arc::default(),
-            errors: Vec::new(),
-        });
+        return Ok(found(policy::Cluster::new(), Vec::new()));
     }
     match load(directory) {
         Ok(cluster) => {
             keep(directory, copy);
-            Ok(Initial {
-                cluster: Arc::new(cluster),
-                errors: Vec::new(),
-            })
+            Ok(found(cluster, Vec::new()))
         }
         Err(errors) => match load(copy) {
-            Ok(cluster) => Ok(Initial {
-                cluster: Arc::new(cluster),
-                errors,
-            }),
+            Ok(cluster) => Ok(found(cluster, errors)),
             Err(_) => Err(NoPolicies {
                 directory: directory.to_owned(),
                 errors,
@@ -87,10 +86,14 @@ pub fn initial(directory: &Path, copy: &Path) -> Result<Initial, NoPolicies> {
 ///
 /// # Errors
 /// No thread can be started.
-pub fn watch(directory: PathBuf, copy: PathBuf, engine: Sender<Message>) -> io::Result<()> {
+pub fn watch(
+    directory: PathBuf,
+    copy: PathBuf,
+    mut seen: Seen,
+    engine: Sender<Message>,
+) -> io::Result<()> {
     let (wake, woken) = bounded(1);
     let run = move || {
-        let mut seen = fingerprint(&directory);
         let mut ears = listen(&directory, wake.clone());
         while let Some(now) = next_change(&directory, &woken, &seen) {
             seen = now;
@@ -109,36 +112,36 @@ pub fn watch(directory: PathBuf, copy: PathBuf, engine: Sender<Message>) -> io::
     Ok(())
 }
 
-/// What a file looks like without reading it.
-type Look = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+/// What the files of a directory look like without reading them: sizes and times.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen(Option<BTreeMap<PathBuf, (u64, Option<SystemTime>)>>);
 
-fn fingerprint(directory: &Path) -> Option<Look> {
-    let entries = fs::read_dir(directory).ok()?.flatten();
-    let look = entries.filter_map(|entry| {
+fn look(directory: &Path) -> Seen {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Seen(None);
+    };
+    let entries = entries.flatten();
+    let files = entries.filter_map(|entry| {
         let path = entry.path();
         let metadata = fs::metadata(&path).ok()?; // through symbolic links, as ConfigMaps use them
         Some((path, (metadata.len(), metadata.modified().ok())))
     });
-    Some(look.collect())
+    Seen(Some(files.collect()))
 }
 
 /// Waits until the directory looks different and has been quiet for a moment.
-fn next_change(
-    directory: &Path,
-    woken: &Receiver<()>,
-    seen: &Option<Look>,
-) -> Option<Option<Look>> {
+fn next_change(directory: &Path, woken: &Receiver<()>, seen: &Seen) -> Option<Seen> {
     loop {
         if woken.recv_timeout(LOOK) == Err(RecvTimeoutError::Disconnected) {
             return None;
         }
-        let mut now = fingerprint(directory);
+        let mut now = look(directory);
         if now == *seen {
             continue;
         }
         loop {
             thread::sleep(DEBOUNCE);
-            let later = fingerprint(directory);
+            let later = look(directory);
             if later == now {
                 let _ = woken.try_recv();
                 return Some(now);
@@ -223,7 +226,7 @@ mod tests {
     fn a_change_reaches_the_engine_and_a_mistake_comes_with_its_place() {
         let (_root, directory, copy) = directories();
         let (engine, inbox) = crossbeam_channel::unbounded();
-        watch(directory.clone(), copy, engine).unwrap();
+        watch(directory.clone(), copy, look(&directory), engine).unwrap();
         thread::sleep(Duration::from_millis(100));
         fs::write(directory.join("a.yaml"), NAMESPACE).unwrap();
         match next(&inbox) {

@@ -8,7 +8,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::Ipv4Addr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -34,6 +37,8 @@ pub type NextHops = Arc<DashMap<Ipv4Addr, Option<MacAddr>>>;
 /// What is watched for.
 pub struct Watch {
     uplink: Uplink,
+    /// For the thread that provokes: the interface may be made anew.
+    uplink_index: Arc<AtomicU32>,
     /// Peers by name: address, and the gateway last told.
     peers: BTreeMap<String, (Ipv4Addr, Ipv4Addr)>,
     hops: NextHops,
@@ -56,6 +61,7 @@ impl Watch {
             .collect();
         Self {
             uplink: state.uplink.clone(),
+            uplink_index: Arc::new(AtomicU32::new(state.uplink.index)),
             peers,
             hops: Arc::new(hops),
             engine,
@@ -73,11 +79,11 @@ impl Watch {
         let handle = Handle::open()?;
         self.resync(&handle)?;
         let hops = self.hops.clone();
-        let (kept, uplink) = (hops.clone(), self.uplink.index);
+        let (kept, uplink) = (hops.clone(), self.uplink_index.clone());
         let keeper = Handle::open()?;
         thread::Builder::new()
             .name("neighbours".into())
-            .spawn(move || keep_alive(&keeper, uplink, &kept))?;
+            .spawn(move || keep_alive(&keeper, &uplink, &kept))?;
         let listen = move || {
             loop {
                 match monitor.next_event() {
@@ -139,6 +145,7 @@ impl Watch {
             up: link.up,
         };
         if uplink != self.uplink {
+            self.uplink_index.store(uplink.index, Ordering::Relaxed);
             self.uplink = uplink.clone();
             self.tell(Update::Uplink(uplink));
         }
@@ -218,14 +225,14 @@ pub enum WatchError {
 }
 
 /// Provokes what is unresolved each second and what is resolved now and then.
-fn keep_alive(handle: &Handle, uplink: u32, hops: &NextHops) {
+fn keep_alive(handle: &Handle, uplink: &AtomicU32, hops: &NextHops) {
     for round in (0..RESOLVED_ROUNDS).cycle() {
         let due = hops
             .iter()
             .filter(|hop| round == 0 || hop.value().is_none());
         let due: Vec<Ipv4Addr> = due.map(|hop| *hop.key()).collect();
         for gateway in due {
-            if let Err(error) = handle.provoke(uplink, gateway) {
+            if let Err(error) = handle.provoke(uplink.load(Ordering::Relaxed), gateway) {
                 debug!(%error, %gateway, "neighbour not provoked");
             }
         }

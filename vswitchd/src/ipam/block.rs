@@ -13,7 +13,7 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 /// Position of an address in its block, from 0.
-pub type Ordinal = u32;
+type Ordinal = u32;
 
 /// For whom an address is held. For people and for finding leaks; [`Allocation::handle`] decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

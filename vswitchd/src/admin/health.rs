@@ -1,0 +1,79 @@
+//! What the daemon knows to be wrong with itself, for `vswitchctl doctor`.
+
+use serde_json::Value;
+
+use super::Row;
+use crate::control::View;
+
+/// One finding a row: `check`, `status` (`ok`, `warn` or `fail`) and a sentence.
+#[must_use]
+pub fn rows(view: &View, nat_trouble: Option<String>) -> Vec<Row> {
+    let free: usize = view.blocks.iter().map(|block| block.free).sum();
+    let uplink = &view.desired.uplink;
+    let unresolved = view
+        .desired
+        .peers
+        .values()
+        .filter(|peer| peer.next_hop.mac.is_none());
+    let unresolved: Vec<&str> = unresolved.map(|peer| peer.name.as_str()).collect();
+    vec![
+        finding(
+            "state",
+            "fail",
+            view.publish_error.clone(),
+            "the newest state is in force",
+        ),
+        finding(
+            "policy",
+            "warn",
+            errors(&view.desired.policy_errors),
+            "the newest policies are in force",
+        ),
+        finding(
+            "uplink",
+            "fail",
+            (!uplink.up).then(|| format!("{} is down", uplink.name)),
+            "the uplink is up",
+        ),
+        finding("nat", "warn", nat_trouble, "pods can leave the cluster"),
+        finding(
+            "addresses",
+            "fail",
+            (free == 0).then(|| "no address is free".into()),
+            "addresses are free",
+        ),
+        finding(
+            "peers",
+            "warn",
+            silent(&unresolved),
+            "every peer's next hop answers ARP",
+        ),
+    ]
+}
+
+fn errors(errors: &[String]) -> Option<String> {
+    let first = errors.first()?;
+    Some(match errors.len() {
+        1 => format!("the last good policies are in force: {first}"),
+        count => format!(
+            "the last good policies are in force: {first} (and {} more)",
+            count - 1
+        ),
+    })
+}
+
+fn silent(peers: &[&str]) -> Option<String> {
+    (!peers.is_empty()).then(|| format!("no answer to ARP on the way to {}", peers.join(", ")))
+}
+
+fn finding(check: &str, bad: &str, trouble: Option<String>, good: &str) -> Row {
+    let status = if trouble.is_some() { bad } else { "ok" };
+    let sentence = trouble.unwrap_or_else(|| good.to_owned());
+    let cells = [
+        ("check", check),
+        ("status", status),
+        ("sentence", &sentence),
+    ];
+    let cell = |(key, text): (&str, &str)| (key.to_owned(), Value::from(text));
+    cells.into_iter().map(cell).collect()
+}

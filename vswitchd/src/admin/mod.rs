@@ -1,0 +1,96 @@
+//! The admin socket: the CNI plugin and `vswitchctl` ask, the engine and the view answer.
+//!
+//! [`socket`] makes the socket and decides who may speak; [`server`] moves lines; [`Desk`] decides
+//! who answers what.
+
+pub mod health;
+pub mod server;
+pub mod socket;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use cni_shim::protocol::{Request, Response, error_code};
+use crossbeam_channel::Sender;
+use serde_json::{Map, Value};
+use tokio::sync::{Notify, oneshot};
+
+use crate::control::{Live, Message, View};
+
+/// One row of a table; its keys, in order, are the columns.
+pub type Row = Map<String, Value>;
+
+/// The tables of `show`: its name, the view, what the workers know, at most so many rows.
+pub type Tables =
+    dyn Fn(&str, &View, &dyn Live, Option<usize>) -> Result<Vec<Row>, String> + Send + Sync;
+
+/// The examination of the host.
+pub type Examination = dyn Fn(&View) -> Vec<Row> + Send + Sync;
+
+/// Who answers what.
+#[derive(Clone)]
+pub struct Desk {
+    /// Where the engine listens.
+    pub engine: Sender<Message>,
+    /// What the engine left to look at.
+    pub view: Arc<ArcSwap<View>>,
+    /// What only the workers know.
+    pub live: Arc<dyn Live>,
+    /// The tables of `show`.
+    pub tables: Arc<Tables>,
+    /// The doctor.
+    pub doctor: Arc<Examination>,
+    /// Told when a client asks the daemon to end.
+    pub shutdown: Arc<Notify>,
+}
+
+impl Desk {
+    /// Answers one request. Whatever may block does so away from the socket's thread.
+    pub async fn answer(&self, request: Request) -> Response {
+        match request {
+            Request::Show { what, limit } => self.apart(move |desk| desk.show(&what, limit)).await,
+            Request::Doctor {} => self.apart(Self::examine).await,
+            Request::Shutdown {} => {
+                self.shutdown.notify_one();
+                let text = "vswitchd ends".into();
+                Response::Text { text }
+            }
+            request => self.ask_engine(request).await,
+        }
+    }
+
+    async fn ask_engine(&self, request: Request) -> Response {
+        let (reply, answer) = oneshot::channel();
+        let ending = || error(error_code::TRY_AGAIN_LATER, "vswitchd is ending".into());
+        if self.engine.send(Message::Request(request, reply)).is_err() {
+            return ending();
+        }
+        answer.await.unwrap_or_else(|_| ending())
+    }
+
+    async fn apart(&self, work: impl FnOnce(&Self) -> Response + Send + 'static) -> Response {
+        let desk = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&desk)).await;
+        done.unwrap_or_else(|panic| error(error_code::INTERNAL, panic.to_string()))
+    }
+
+    fn show(&self, what: &str, limit: Option<usize>) -> Response {
+        match (self.tables)(what, &self.view.load(), &*self.live, limit) {
+            Ok(rows) => Response::Table { rows },
+            Err(message) => error(error_code::UNSUPPORTED_FIELD, message),
+        }
+    }
+
+    fn examine(&self) -> Response {
+        let rows = (self.doctor)(&self.view.load());
+        Response::Table { rows }
+    }
+}
+
+fn error(code: u32, message: String) -> Response {
+    Response::Error {
+        code,
+        message,
+        details: String::new(),
+    }
+}

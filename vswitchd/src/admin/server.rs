@@ -1,0 +1,83 @@
+//! Lines in, lines out: one JSON request a line, one JSON response a line, several per connection.
+
+use std::{io, time::Duration};
+
+use cni_shim::protocol::{MAX_LINE_BYTES, Request, Response, error_code, from_line, to_line};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+};
+use tracing::{debug, warn};
+
+use super::{Desk, error, socket::may_speak};
+
+/// Longest request, in bytes: a GC of very many attachments fits.
+const MAX_REQUEST_BYTES: u64 = if MAX_LINE_BYTES < 8 << 20 {
+    MAX_LINE_BYTES as u64
+} else {
+    8 << 20
+};
+/// After a failed accept (no descriptors left), this long is waited.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves connections for ever.
+pub async fn serve(listener: UnixListener, desk: Desk) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let desk = desk.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = converse(stream, &desk).await {
+                        debug!(%error, "a client hung up");
+                    }
+                });
+            }
+            Err(error) => {
+                warn!(%error, "accepting a connection");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn converse(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
+    let peer = stream.peer_cred()?;
+    if !may_speak(&peer) {
+        warn!(
+            uid = peer.uid(),
+            "a process of another user was turned away"
+        );
+        let message = "only root and the daemon's own user may ask".into();
+        return say(&mut stream, &error(error_code::INTERNAL, message)).await;
+    }
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let read = (&mut stream)
+            .take(MAX_REQUEST_BYTES)
+            .read_line(&mut line)
+            .await?;
+        if read == 0 {
+            return Ok(());
+        }
+        let response = match from_line::<Request>(&line) {
+            Ok(request) => desk.answer(request).await,
+            Err(reason) => error(
+                error_code::DECODING_FAILURE,
+                format!("not a request: {reason}"),
+            ),
+        };
+        say(stream.get_mut(), &response).await?;
+        if !line.ends_with('\n') {
+            return Ok(()); // cut off, or too long to be in step again
+        }
+    }
+}
+
+async fn say(stream: &mut UnixStream, response: &Response) -> io::Result<()> {
+    stream.write_all(to_line(response)?.as_bytes()).await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! A socket with a made-up engine behind it.
+
+use std::{sync::Arc, time::SystemTime};
+
+use arc_swap::ArcSwap;
+use cni_shim::{Client, protocol::Attachment};
+use packet::ethernet::MacAddr;
+use tokio::sync::Notify;
+
+use super::*;
+use crate::{
+    admin::{Row, socket},
+    control::{
+        ConntrackRow, DesiredState, DropRow, Live, Message, PortCounters, Seed, Uplink, View,
+    },
+};
+
+struct Nothing;
+
+impl Live for Nothing {
+    fn drops(&self) -> Vec<DropRow> {
+        Vec::new()
+    }
+    fn conntrack(&self, _: usize) -> Vec<ConntrackRow> {
+        Vec::new()
+    }
+    fn port_counters(&self) -> Vec<PortCounters> {
+        Vec::new()
+    }
+}
+
+fn view() -> View {
+    let text =
+        "node = \"n\"\naddress = \"10.0.0.1/24\"\n[[pool]]\nname = \"p\"\ncidr = \"10.9.0.0/16\"";
+    let config = crate::config::parse(std::path::Path::new("t"), text).unwrap();
+    let uplink = Uplink {
+        name: "eth0".into(),
+        index: 2,
+        mac: MacAddr([2; 6]),
+        mtu_bytes: 1500,
+        up: true,
+    };
+    let seed = Seed {
+        address: config.address.unwrap(),
+        tunnel_address: "10.9.0.0".parse().unwrap(),
+        uplink,
+    };
+    View {
+        desired: DesiredState::new(&config, seed).unwrap(),
+        generation: 1,
+        blocks: Vec::new(),
+        unattached: 0,
+        publish_error: None,
+        started: SystemTime::now(),
+    }
+}
+
+/// Runs `client` against a server whose engine answers every request with `Ready`.
+fn with_server(client: impl FnOnce(&std::path::Path) + Send + 'static) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s.sock");
+    let (engine, inbox) = crossbeam_channel::unbounded();
+    std::thread::spawn(move || {
+        while let Ok(Message::Request(_, reply)) = inbox.recv() {
+            let _ = reply.send(Response::Ready {});
+        }
+    });
+    let tables = |what: &str, _: &View, _: &dyn Live, _: Option<usize>| match what {
+        "nodes" => Ok(vec![Row::from_iter([("name".to_owned(), "n".into())])]),
+        other => Err(format!("no table {other}")),
+    };
+    let desk = Desk {
+        engine,
+        view: Arc::new(ArcSwap::from_pointee(view())),
+        live: Arc::new(Nothing),
+        tables: Arc::new(tables),
+        doctor: Arc::new(|_| Vec::new()),
+        shutdown: Arc::new(Notify::new()),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let listener = socket::open(&path).unwrap();
+        tokio::spawn(serve(listener, desk));
+        tokio::task::spawn_blocking(move || client(&path))
+            .await
+            .unwrap();
+    });
+}
+
+#[test]
+fn a_connection_carries_several_exchanges() {
+    with_server(|path| {
+        let mut client = Client::connect(path).unwrap();
+        assert_eq!(
+            client.call(&Request::Status {}).unwrap(),
+            Response::Ready {}
+        );
+        let valid: Vec<Attachment> = Vec::new();
+        assert_eq!(
+            client.call(&Request::Gc { valid }).unwrap(),
+            Response::Ready {}
+        );
+        let show = |what: &str| Request::Show {
+            what: what.into(),
+            limit: None,
+        };
+        assert!(
+            matches!(client.call(&show("nodes")).unwrap(), Response::Table { rows } if rows.len() == 1)
+        );
+        let wrong = client.call(&show("cats")).unwrap();
+        assert!(matches!(wrong, Response::Error { message, .. } if message == "no table cats"));
+    });
+}
+
+#[test]
+fn nonsense_is_answered_and_the_connection_goes_on() {
+    use std::io::{BufRead, Write};
+    with_server(|path| {
+        let stream = std::os::unix::net::UnixStream::connect(path).unwrap();
+        let mut answers = std::io::BufReader::new(stream.try_clone().unwrap()).lines();
+        (&stream)
+            .write_all(b"{\"op\":\"dance\"}\n{\"op\":\"status\"}\n")
+            .unwrap();
+        assert!(answers.next().unwrap().unwrap().contains("not a request"));
+        assert_eq!(answers.next().unwrap().unwrap(), "{\"result\":\"ready\"}");
+    });
+}

@@ -1,0 +1,261 @@
+//! The daemon from start to end: configuration, host, workers, state, socket, signals.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use nix::fcntl::{Flock, FlockArg};
+use tokio::sync::Notify;
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    admin::{Desk, Examination, Tables, health, server, socket},
+    config::{Config, IpipMode, Log, LogFormat},
+    control::{
+        DesiredState, Engine, Live, Message, Parts, Seed, Update, block_owners, path_mtu, watch,
+    },
+    host::{
+        links::KernelLinks,
+        nat::{Nat, Rules},
+        tunnel, uplink,
+        watch::Watch,
+    },
+    ipam::AddressBook,
+    state::Attachments,
+    worker::{Switch, SwitchConfig},
+};
+
+/// Bytes an outer IPv4 header takes (RFC 2003).
+const IPIP_OVERHEAD: u32 = 20;
+/// Tracked connections at most, all workers together.
+const MAX_FLOWS: usize = 131_072;
+/// How long an idle worker looks for frames before it sleeps.
+const SPIN: Duration = Duration::from_micros(50);
+
+/// What the daemon answers questions of people with.
+pub struct Answers {
+    /// The tables of `show`.
+    pub tables: Arc<Tables>,
+    /// What the doctor examines besides the daemon's own health.
+    pub examinations: Vec<Arc<Examination>>,
+}
+
+/// Runs the daemon until it is told to end. Pods keep their state: the next start takes them over.
+///
+/// # Errors
+/// Whatever prevents a start, in one chain of sentences.
+pub fn run(config: &Config, answers: Answers) -> anyhow::Result<()> {
+    start_log(&config.log)?;
+    let _lock = lock(&config.state_dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let listener = {
+        let _inside = runtime.enter();
+        socket::open(&config.socket)?
+    };
+    let daemon = Daemon::start(config)?;
+    let shutdown = Arc::new(Notify::new());
+    let desk = daemon.desk(answers, shutdown.clone());
+    info!(node = %config.node, socket = %config.socket.display(), "ready");
+    let reason = runtime.block_on(async {
+        tokio::spawn(server::serve(listener, desk));
+        until_told(&shutdown).await
+    })?;
+    info!(reason, "ending; pods keep their state");
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    // Nobody answers on it any more; a leftover would only be replaced by the next start.
+    let _ = fs::remove_file(&config.socket);
+    daemon.end();
+    Ok(())
+}
+
+/// Everything that runs besides the socket.
+struct Daemon {
+    engine: Sender<Message>,
+    thread: thread::JoinHandle<()>,
+    view: Arc<arc_swap::ArcSwap<crate::control::View>>,
+    live: Arc<dyn Live>,
+    nat: Nat,
+}
+
+impl Daemon {
+    fn start(config: &Config) -> anyhow::Result<Self> {
+        let (mut desired, book) = first_state(config)?;
+        let policies = first_policies(config, &mut desired)?;
+        let attachments = Attachments::open(&config.state_dir.join("attachments.json"))?;
+        let host_mtu = desired.uplink.mtu_bytes.saturating_sub(IPIP_OVERHEAD);
+        let switch = SwitchConfig {
+            workers: config.workers,
+            max_flows: MAX_FLOWS,
+            timeouts: config.timeouts,
+            spin: SPIN,
+            host_mtu_bytes: u16::try_from(host_mtu).unwrap_or(u16::MAX),
+        };
+        let (switch, live, noticed) = Switch::start(&switch, &desired)?;
+        prepare_host(&desired, host_mtu)?;
+        let nat = Nat::start(Rules::of(&desired)).context("starting the thread that keeps NAT")?;
+        let (engine, inbox) = unbounded();
+        Watch::new(&desired, engine.clone(), Some(nat.clone())).start()?;
+        let decider = Engine::start(Parts {
+            pod_mtu_bytes: pod_mtu(config, desired.uplink.mtu_bytes),
+            desired,
+            book,
+            attachments,
+            publisher: switch,
+            links: Box::new(KernelLinks),
+        })?;
+        let view = decider.view();
+        path_mtu::forward(noticed, view.clone(), engine.clone())?;
+        if let (Some(directory), Some(seen)) = (&config.policy_dir, policies) {
+            watch::watch(directory.clone(), policy_copy(config), seen, engine.clone())?;
+        }
+        let thread = spawn_engine(decider, inbox)?;
+        Ok(Self {
+            engine,
+            thread,
+            view,
+            live: Arc::new(live),
+            nat,
+        })
+    }
+
+    fn desk(&self, answers: Answers, shutdown: Arc<Notify>) -> Desk {
+        let (nat, examinations) = (self.nat.clone(), answers.examinations);
+        let doctor: Arc<Examination> = Arc::new(move |view| {
+            let own = health::rows(view, nat.trouble());
+            let host = examinations.iter().flat_map(|examine| examine(view));
+            own.into_iter().chain(host).collect()
+        });
+        Desk {
+            engine: self.engine.clone(),
+            view: self.view.clone(),
+            live: self.live.clone(),
+            tables: answers.tables,
+            doctor,
+            shutdown,
+        }
+    }
+
+    /// Ends the engine, and with it the workers and `tunl0`; removes the NAT table.
+    fn end(self) {
+        let _ = self.engine.send(Message::Stop);
+        let _ = self.thread.join(); // a panic has been reported by its own thread
+        self.nat.remove();
+    }
+}
+
+fn spawn_engine(
+    engine: Engine<Switch>,
+    inbox: Receiver<Message>,
+) -> anyhow::Result<thread::JoinHandle<()>> {
+    let builder = thread::Builder::new().name("engine".into());
+    Ok(builder.spawn(move || engine.run(&inbox))?)
+}
+
+fn first_state(config: &Config) -> anyhow::Result<(DesiredState, AddressBook)> {
+    let (uplink, address) = uplink::find(config)?;
+    info!(uplink = %uplink.name, %address, mtu = uplink.mtu_bytes, "uplink");
+    let owners = block_owners(config)?;
+    let blocks = owners.get(&config.node).map_or(&[][..], Vec::as_slice);
+    let path = config.state_dir.join("ipam.json");
+    let book = AddressBook::open(&path, &config.node, blocks)?;
+    let seed = Seed {
+        address,
+        tunnel_address: book.tunnel_address(),
+        uplink,
+    };
+    let mut desired = DesiredState::new(config, seed)?;
+    let addresses = uplink::local_addresses(&netlink::Handle::open()?)?;
+    desired.apply(Update::LocalAddresses(addresses));
+    Ok((desired, book))
+}
+
+fn first_policies(
+    config: &Config,
+    desired: &mut DesiredState,
+) -> anyhow::Result<Option<watch::Seen>> {
+    let Some(directory) = &config.policy_dir else {
+        return Ok(None);
+    };
+    let initial = watch::initial(directory, &policy_copy(config))?;
+    desired.apply(Update::Policies(initial.cluster));
+    if !initial.errors.is_empty() {
+        for line in &initial.errors {
+            tracing::error!("policy not loaded, the last good state is in force: {line}");
+        }
+        desired.apply(Update::PoliciesRejected(initial.errors));
+    }
+    Ok(Some(initial.seen))
+}
+
+/// Where the last good policies are kept.
+fn policy_copy(config: &Config) -> std::path::PathBuf {
+    config.state_dir.join("policy")
+}
+
+fn prepare_host(desired: &DesiredState, host_mtu: u32) -> anyhow::Result<()> {
+    let plan = tunnel::Plan {
+        address: desired.node.tunnel_address,
+        mtu_bytes: host_mtu,
+        pools: desired.pools.iter().map(|pool| pool.cidr).collect(),
+    };
+    plan.apply()?;
+    tunnel::set_parameters();
+    Ok(())
+}
+
+/// Calico's rule: what the uplink takes, minus the encapsulation if any pool uses one.
+fn pod_mtu(config: &Config, uplink_mtu: u32) -> u32 {
+    let encapsulates = config.pools.iter().any(|pool| pool.ipip != IpipMode::Never);
+    let overhead = if encapsulates { IPIP_OVERHEAD } else { 0 };
+    config
+        .mtu_bytes
+        .unwrap_or(uplink_mtu.saturating_sub(overhead))
+}
+
+/// One daemon per state directory.
+fn lock(state_dir: &Path) -> anyhow::Result<Flock<File>> {
+    let path = state_dir.join("lock");
+    fs::create_dir_all(state_dir)
+        .with_context(|| format!("making the state directory {}", state_dir.display()))?;
+    let file = File::create(&path).with_context(|| format!("opening {}", path.display()))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(lock),
+        Err((_, nix::errno::Errno::EAGAIN)) => bail!(
+            "another vswitchd uses the state directory {}; stop it first",
+            state_dir.display()
+        ),
+        Err((_, error)) => Err(error).with_context(|| format!("locking {}", path.display())),
+    }
+}
+
+async fn until_told(shutdown: &Notify) -> anyhow::Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok("SIGTERM"),
+        _ = interrupt.recv() => Ok("SIGINT"),
+        () = shutdown.notified() => Ok("a client asked for it"),
+    }
+}
+
+fn start_log(log: &Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&log.level).context("log.level")?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let result = match log.format {
+        LogFormat::Text => builder.with_ansi(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    result.map_err(|error| anyhow::anyhow!("starting the log: {error}"))
+}
