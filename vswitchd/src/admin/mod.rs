@@ -62,7 +62,11 @@ impl Desk {
     async fn ask_engine(&self, request: Request) -> Response {
         let (reply, answer) = oneshot::channel();
         let ending = || error(error_code::TRY_AGAIN_LATER, "vswitchd is ending".into());
-        if self.engine.send(Message::Request(request, reply)).is_err() {
+        if self
+            .engine
+            .send(Message::Request(Box::new(request), reply))
+            .is_err()
+        {
             return ending();
         }
         answer.await.unwrap_or_else(|_| ending())

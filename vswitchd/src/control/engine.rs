@@ -36,7 +36,7 @@ pub enum Message {
     /// Something changed.
     Update(Update),
     /// A client asks; `Allocate`, `Attach`, `Detach`, `Check`, `Gc` and `Status` only.
-    Request(Request, oneshot::Sender<Response>),
+    Request(Box<Request>, oneshot::Sender<Response>),
     /// Finish what was begun and end.
     Stop,
 }
@@ -199,7 +199,7 @@ impl<P: Publisher> Engine<P> {
                 self.note(&update);
                 self.dirty |= self.desired.apply(update);
             }
-            Message::Request(request, reply) => self.request(request, reply),
+            Message::Request(request, reply) => self.request(*request, reply),
             Message::Stop => return false,
         }
         true

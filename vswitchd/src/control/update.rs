@@ -91,9 +91,13 @@ impl DesiredState {
     }
 
     fn set_neighbour(&mut self, address: Ipv4Addr, mac: Option<MacAddr>) -> bool {
-        let hops = self.peers.values_mut().map(|peer| &mut peer.next_hop);
-        let concerned = hops.filter(|hop| hop.address == address);
-        concerned.fold(false, |changed, hop| set(&mut hop.mac, mac) || changed)
+        let mut changed = false;
+        for peer in self.peers.values_mut() {
+            if peer.next_hop.address == address {
+                changed |= set(&mut peer.next_hop.mac, mac);
+            }
+        }
+        changed
     }
 
     fn set_gateway(&mut self, peer: &str, address: Ipv4Addr, mac: Option<MacAddr>) -> bool {

@@ -16,7 +16,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use notify::{RecursiveMode, Watcher};
+use notify::{EventKind, RecursiveMode, Watcher};
 use tracing::{debug, warn};
 
 use super::{Message, Update};
@@ -152,8 +152,11 @@ fn next_change(directory: &Path, woken: &Receiver<()>, seen: &Seen) -> Option<Se
 }
 
 fn listen(directory: &Path, wake: Sender<()>) -> Option<notify::RecommendedWatcher> {
-    let hear = move |_: notify::Result<notify::Event>| {
-        let _ = wake.try_send(()); // full: it is awake already
+    let hear = move |event: notify::Result<notify::Event>| {
+        // Reading the directory is reported too: listening to that would never end.
+        if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+            let _ = wake.try_send(()); // full: it is awake already
+        }
     };
     let watcher = notify::recommended_watcher(hear).and_then(|mut watcher| {
         watcher.watch(directory, RecursiveMode::NonRecursive)?;

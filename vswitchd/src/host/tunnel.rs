@@ -123,4 +123,33 @@ mod tests {
         assert_eq!(routes[0].prefsrc, Some(Ipv4Addr::new(10, 244, 205, 192)));
         assert_eq!(routes[0].protocol, RouteProtocol::Other(80));
     }
+
+    #[test]
+    fn the_kernel_has_address_and_route_afterwards_also_when_asked_twice() {
+        netlink::testing::isolated(|| {
+            let device = port::TunConfig {
+                name: TUNNEL,
+                mtu: 1480,
+                queues: 1,
+            };
+            assert!(matches!(plan().apply(), Err(TunnelError::NoDevice)));
+            let _device = port::TunPort::open(&device).unwrap();
+            let other = Plan {
+                address: Ipv4Addr::new(10, 244, 1, 0),
+                ..plan()
+            };
+            other.apply().unwrap();
+            plan().apply().unwrap();
+            plan().apply().unwrap();
+            set_parameters();
+            let handle = Handle::open().unwrap();
+            let index = handle.link(TUNNEL).unwrap().unwrap().index;
+            let addresses = handle.addresses(Some(index)).unwrap();
+            assert_eq!(addresses.len(), 1, "the other address is gone");
+            assert_eq!(addresses[0].address, Ipv4Net::from(plan().address));
+            let answer = handle.route_to(Ipv4Addr::new(10, 244, 151, 1)).unwrap();
+            assert_eq!((answer.oif, answer.prefsrc), (index, Some(plan().address)));
+            assert_eq!(sysctl::read("net.ipv4.ip_forward").unwrap(), "1");
+        });
+    }
 }

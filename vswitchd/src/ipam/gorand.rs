@@ -119,9 +119,11 @@ fn times_x(p: &Words) -> Box<Words> {
 
 fn square(p: &Words) -> Box<Words> {
     let mut wide = vec![0u64; 2 * LEN - 1];
-    for (i, a) in p.iter().enumerate() {
-        for (sum, b) in wide[i..].iter_mut().zip(p) {
-            *sum = sum.wrapping_add(a.wrapping_mul(*b));
+    for (i, a) in p.iter().enumerate().filter(|(_, a)| **a != 0) {
+        wide[2 * i] = wide[2 * i].wrapping_add(a.wrapping_mul(*a));
+        let twice = a << 1; // each mixed product stands there twice
+        for (sum, b) in wide[2 * i + 1..].iter_mut().zip(&p[i + 1..]) {
+            *sum = sum.wrapping_add(twice.wrapping_mul(*b));
         }
     }
     for i in (LEN..wide.len()).rev() {

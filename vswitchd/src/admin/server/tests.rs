@@ -120,7 +120,7 @@ fn nonsense_is_answered_and_the_connection_goes_on() {
     use std::io::{BufRead, Write};
     with_server(|path| {
         let stream = std::os::unix::net::UnixStream::connect(path).unwrap();
-        let mut answers = std::io::BufReader::new(stream.try_clone().unwrap()).lines();
+        let mut answers = io::BufReader::new(stream.try_clone().unwrap()).lines();
         (&stream)
             .write_all(b"{\"op\":\"dance\"}\n{\"op\":\"status\"}\n")
             .unwrap();

@@ -131,7 +131,7 @@ impl Node {
 
     fn send(&mut self, request: Request) -> oneshot::Receiver<Response> {
         let (reply, answer) = oneshot::channel();
-        assert!(self.engine.take(Message::Request(request, reply)));
+        assert!(self.engine.take(Message::Request(Box::new(request), reply)));
         answer
     }
 
@@ -431,7 +431,7 @@ fn the_loop_serves_its_inbox_and_ends_when_told() {
     let (outbox, inbox) = crossbeam_channel::unbounded();
     let (reply, answer) = oneshot::channel();
     outbox
-        .send(Message::Request(Request::Status {}, reply))
+        .send(Message::Request(Box::new(Request::Status {}), reply))
         .unwrap();
     outbox.send(Message::Stop).unwrap();
     node.engine.run(&inbox);

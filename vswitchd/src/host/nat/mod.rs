@@ -161,3 +161,6 @@ impl Keeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
