@@ -4,8 +4,10 @@
 
 pub mod admin;
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod control;
+pub mod doctor;
 pub mod host;
 pub mod ipam;
 pub mod show;
