@@ -16,7 +16,7 @@ use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    admin::{Desk, Examination, Tables, health, server, socket},
+    admin::{Desk, health, server, socket},
     config::{Config, IpipMode, Log, LogFormat},
     control::{
         DesiredState, Engine, Live, Message, Parts, Seed, Update, block_owners, path_mtu, watch,
@@ -28,6 +28,7 @@ use crate::{
         watch::Watch,
     },
     ipam::AddressBook,
+    show,
     state::Attachments,
     worker::{Switch, SwitchConfig},
 };
@@ -39,19 +40,11 @@ const MAX_FLOWS: usize = 131_072;
 /// How long an idle worker looks for frames before it sleeps.
 const SPIN: Duration = Duration::from_micros(50);
 
-/// What the daemon answers questions of people with.
-pub struct Answers {
-    /// The tables of `show`.
-    pub tables: Arc<Tables>,
-    /// What the doctor examines besides the daemon's own health.
-    pub examinations: Vec<Arc<Examination>>,
-}
-
 /// Runs the daemon until it is told to end. Pods keep their state: the next start takes them over.
 ///
 /// # Errors
 /// Whatever prevents a start, in one chain of sentences.
-pub fn run(config: &Config, answers: Answers) -> anyhow::Result<()> {
+pub fn run(config: &Config) -> anyhow::Result<()> {
     start_log(&config.log)?;
     let _lock = lock(&config.state_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -63,7 +56,7 @@ pub fn run(config: &Config, answers: Answers) -> anyhow::Result<()> {
     };
     let daemon = Daemon::start(config)?;
     let shutdown = Arc::new(Notify::new());
-    let desk = daemon.desk(answers, shutdown.clone());
+    let desk = daemon.desk(shutdown.clone());
     info!(node = %config.node, socket = %config.socket.display(), "ready");
     let reason = runtime.block_on(async {
         tokio::spawn(server::serve(listener, desk));
@@ -127,19 +120,14 @@ impl Daemon {
         })
     }
 
-    fn desk(&self, answers: Answers, shutdown: Arc<Notify>) -> Desk {
-        let (nat, examinations) = (self.nat.clone(), answers.examinations);
-        let doctor: Arc<Examination> = Arc::new(move |view| {
-            let own = health::rows(view, nat.trouble());
-            let host = examinations.iter().flat_map(|examine| examine(view));
-            own.into_iter().chain(host).collect()
-        });
+    fn desk(&self, shutdown: Arc<Notify>) -> Desk {
+        let nat = self.nat.clone();
         Desk {
             engine: self.engine.clone(),
             view: self.view.clone(),
             live: self.live.clone(),
-            tables: answers.tables,
-            doctor,
+            tables: Arc::new(show::table),
+            doctor: Arc::new(move |view| health::rows(view, nat.trouble())),
             shutdown,
         }
     }

@@ -24,7 +24,7 @@ pub type Row = Map<String, Value>;
 pub type Tables =
     dyn Fn(&str, &View, &dyn Live, Option<usize>) -> Result<Vec<Row>, String> + Send + Sync;
 
-/// The examination of the host.
+/// What the daemon knows to be wrong with itself.
 pub type Examination = dyn Fn(&View) -> Vec<Row> + Send + Sync;
 
 /// Who answers what.

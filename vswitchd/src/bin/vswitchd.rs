@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::{io::Write, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use vswitchd::{app, config};
@@ -42,16 +42,9 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stdout(), "{}: ok", file.display());
         return ExitCode::SUCCESS;
     }
-    match app::run(&config, answers()) {
+    match app::run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("vswitchd: {error:#}")),
-    }
-}
-
-fn answers() -> app::Answers {
-    app::Answers {
-        tables: Arc::new(vswitchd::show::table),
-        examinations: Vec::new(),
     }
 }
 
