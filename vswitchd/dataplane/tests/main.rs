@@ -9,9 +9,13 @@
 #[allow(unreachable_pub)]
 mod house;
 
+mod allocations;
+mod properties;
+mod smoltcp_hosts;
 mod walk_arp;
 mod walk_conntrack;
 mod walk_drops;
+mod walk_flow_table;
 mod walk_host;
 mod walk_icmp;
 mod walk_mtu;

@@ -10,7 +10,7 @@ use crate::house::{CLIENT, House, M02, NGINX, NGINX_MANUAL, OUTSIDE, Place, pod_
 
 fn ask(house: &mut House, target: Ipv4Addr) -> Packet {
     let request = build::arp_request(pod_mac(NGINX), NGINX, target);
-    let outcome = house.ethernet_from_pod(NGINX, &request);
+    let outcome = house.pod_sends_ethernet(NGINX, &request);
     let [answer] = &outcome.delivered[..] else {
         panic!("expected one answer for {target}: {outcome:?}");
     };
@@ -47,7 +47,7 @@ fn a_refresh_by_unicast_is_answered_too() {
     let mut house = House::walk_through();
     let mut request = build::arp_request(pod_mac(NGINX), NGINX, GATEWAY_IP);
     request[..6].copy_from_slice(&GATEWAY_MAC.0);
-    let outcome = house.ethernet_from_pod(NGINX, &request);
+    let outcome = house.pod_sends_ethernet(NGINX, &request);
     assert_eq!(outcome.delivered.len(), 1);
 }
 
@@ -57,7 +57,7 @@ fn duplicate_address_detection_meets_silence() {
     for sender in [Ipv4Addr::UNSPECIFIED, NGINX] {
         let probe = build::arp_request(pod_mac(NGINX), sender, NGINX);
         house
-            .ethernet_from_pod(NGINX, &probe)
+            .pod_sends_ethernet(NGINX, &probe)
             .died_of(M02, DropReason::ArpProbe);
     }
 }
@@ -66,7 +66,7 @@ fn duplicate_address_detection_meets_silence() {
 fn a_probe_for_another_address_is_answered_without_naming_anyone() {
     let mut house = House::walk_through();
     let probe = build::arp_request(pod_mac(NGINX), Ipv4Addr::UNSPECIFIED, GATEWAY_IP);
-    let outcome = house.ethernet_from_pod(NGINX, &probe);
+    let outcome = house.pod_sends_ethernet(NGINX, &probe);
     let reply = Packet::parse(outcome.delivered[0].frame.packet()).unwrap();
     assert_eq!(
         (reply.sender_ip, reply.target_ip),
@@ -86,7 +86,7 @@ fn who_claims_to_be_someone_else_gets_no_answer() {
     let gratuitous = build::arp_request(pod_mac(NGINX), CLIENT, CLIENT);
     for frame in [other_address, other_mac, two_stories, gratuitous] {
         house
-            .ethernet_from_pod(NGINX, &frame)
+            .pod_sends_ethernet(NGINX, &frame)
             .died_of(M02, DropReason::ArpSpoofed);
     }
 }
@@ -98,11 +98,11 @@ fn replies_teach_the_switch_nothing() {
     let claim = build::arp_reply((pod_mac(NGINX), CLIENT), (GATEWAY_MAC, GATEWAY_IP));
     for frame in [gratuitous, claim] {
         house
-            .ethernet_from_pod(NGINX, &frame)
+            .pod_sends_ethernet(NGINX, &frame)
             .died_of(M02, DropReason::ArpReply);
     }
     let ping = build::icmp_echo(NGINX, CLIENT, 1, 1, b"still there");
-    house.from_pod(NGINX, &ping).only_at_pod(CLIENT);
+    house.pod_sends(NGINX, &ping).only_at_pod(CLIENT);
 }
 
 #[test]
@@ -113,11 +113,11 @@ fn arp_that_is_not_ethernet_and_ipv4_is_malformed() {
         let mut frame = whole.clone();
         frame[at] ^= 0x40;
         house
-            .ethernet_from_pod(NGINX, &frame)
+            .pod_sends_ethernet(NGINX, &frame)
             .died_of(M02, DropReason::ArpMalformed);
     }
     for len in 14..whole.len() {
-        let outcome = house.ethernet_from_pod(NGINX, &whole[..len]);
+        let outcome = house.pod_sends_ethernet(NGINX, &whole[..len]);
         outcome.died_of(M02, DropReason::ArpMalformed);
     }
 }
@@ -127,5 +127,5 @@ fn ethernet_padding_behind_a_request_is_fine() {
     let mut house = House::walk_through();
     let mut request = build::arp_request(pod_mac(NGINX), NGINX, GATEWAY_IP);
     request.resize(60, 0);
-    assert_eq!(house.ethernet_from_pod(NGINX, &request).delivered.len(), 1);
+    assert_eq!(house.pod_sends_ethernet(NGINX, &request).delivered.len(), 1);
 }

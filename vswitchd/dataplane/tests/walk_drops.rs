@@ -21,7 +21,7 @@ use Proof::{Elsewhere, Frame as Dies};
 /// Exhaustive, so that a new row does not compile until it is shown.
 fn proof(reason: DropReason) -> Proof {
     match reason {
-        DropReason::Truncated => Dies(|h| h.ethernet_from_pod(NGINX, &[0; 13])),
+        DropReason::Truncated => Dies(|h| h.pod_sends_ethernet(NGINX, &[0; 13])),
         DropReason::Vlan => Dies(|h| of_ethertype(h, EtherType::VLAN)),
         DropReason::Ipv6 => Dies(|h| of_ethertype(h, EtherType::IPV6)),
         DropReason::EtherType => Dies(|h| of_ethertype(h, EtherType(0x88cc))),
@@ -34,7 +34,7 @@ fn proof(reason: DropReason) -> Proof {
             Dies(|h| to_mac(h, MacAddr([1, 0, 0x5e, 0, 0, 1]), &to([224, 0, 0, 1])))
         }
         DropReason::Broadcast => Dies(|h| to_mac(h, MacAddr::BROADCAST, &to([255; 4]))),
-        DropReason::Martian => Dies(|h| h.from_pod(NGINX, &to([127, 0, 0, 1]))),
+        DropReason::Martian => Dies(|h| h.pod_sends(NGINX, &to([127, 0, 0, 1]))),
         DropReason::ArpMalformed => Dies(|h| of_ethertype(h, EtherType::ARP)),
         DropReason::ArpSpoofed => {
             Dies(|h| arp(h, build::arp_request(pod_mac(NGINX), CLIENT, NGINX_MANUAL)))
@@ -72,25 +72,27 @@ fn proof(reason: DropReason) -> Proof {
         DropReason::ReassemblyFailed => Dies(reassembly_failed),
         DropReason::PathMtuForged => Dies(path_mtu_forged),
         DropReason::SpoofedMac => Dies(|h| {
-            h.ethernet_from_pod(
+            h.pod_sends_ethernet(
                 NGINX,
                 &build::ethernet(pod_mac(CLIENT), GATEWAY_MAC, &udp()),
             )
         }),
         DropReason::SpoofedSource => {
-            Dies(|h| h.from_pod(NGINX, &build::udp(CLIENT, NGINX_MANUAL, 1, 2, b"x")))
+            Dies(|h| h.pod_sends(NGINX, &build::udp(CLIENT, NGINX_MANUAL, 1, 2, b"x")))
         }
         DropReason::WorkloadIpip => {
-            Dies(|h| h.from_pod(NGINX, &build::ipip(NGINX, node(M03), &udp())))
+            Dies(|h| h.pod_sends(NGINX, &build::ipip(NGINX, node(M03), &udp())))
         }
         DropReason::WorkloadVxlan => {
-            Dies(|h| h.from_pod(NGINX, &build::udp(NGINX, node(M03), 1, 4789, b"x")))
+            Dies(|h| h.pod_sends(NGINX, &build::udp(NGINX, node(M03), 1, 4789, b"x")))
         }
         DropReason::HostEcho => Dies(host_echo),
-        DropReason::FragmentTiny => Dies(|h| h.from_pod(NGINX, &fragment_of(&udp(), 0, 4))),
-        DropReason::FragmentWithoutFirst => Dies(|h| h.from_pod(NGINX, &fragment_of(&udp(), 8, 8))),
+        DropReason::FragmentTiny => Dies(|h| h.pod_sends(NGINX, &fragment_of(&udp(), 0, 4))),
+        DropReason::FragmentWithoutFirst => {
+            Dies(|h| h.pod_sends(NGINX, &fragment_of(&udp(), 8, 8)))
+        }
         DropReason::TcpFlags => Dies(|h| {
-            h.from_pod(
+            h.pod_sends(
                 NGINX,
                 &build::tcp(
                     NGINX,
@@ -104,7 +106,7 @@ fn proof(reason: DropReason) -> Proof {
             )
         }),
         DropReason::IcmpUnrelated => Dies(|h| {
-            h.from_pod(
+            h.pod_sends(
                 NGINX,
                 &build::icmp_error(NGINX, Message::PortUnreachable, &inbound()),
             )
@@ -112,17 +114,17 @@ fn proof(reason: DropReason) -> Proof {
         DropReason::ConntrackFull => Dies(conntrack_full),
         DropReason::PolicyEgress => Dies(|h| denied(h, "Egress")),
         DropReason::PolicyIngress => Dies(|h| denied(h, "Ingress")),
-        DropReason::NoWorkload => Dies(|h| h.from_pod(NGINX, &to([10, 244, 205, 250]))),
-        DropReason::NoRoute => Dies(|h| h.from_pod(NGINX, &to([10, 244, 7, 7]))),
-        DropReason::GatewayAddress => Dies(|h| h.from_pod(NGINX, &to([169, 254, 1, 1]))),
+        DropReason::NoWorkload => Dies(|h| h.pod_sends(NGINX, &to([10, 244, 205, 250]))),
+        DropReason::NoRoute => Dies(|h| h.pod_sends(NGINX, &to([10, 244, 7, 7]))),
+        DropReason::GatewayAddress => Dies(|h| h.pod_sends(NGINX, &to([169, 254, 1, 1]))),
         DropReason::NoPort => {
             Dies(|h| h.put(M02, dataplane::PortId(77), Frame::from_packet(&udp())))
         }
         DropReason::TtlExceeded => {
-            Dies(|h| h.from_pod(NGINX, &build::with_header(&udp(), |ip| ip.ttl = 1)))
+            Dies(|h| h.pod_sends(NGINX, &build::with_header(&udp(), |ip| ip.ttl = 1)))
         }
         DropReason::FragmentationNeeded => {
-            Dies(|h| h.from_pod(NGINX, &build::udp(NGINX, NGINX_MANUAL, 1, 2, &[0; 1453])))
+            Dies(|h| h.pod_sends(NGINX, &build::udp(NGINX, NGINX_MANUAL, 1, 2, &[0; 1453])))
         }
         DropReason::FragmentFailed => Dies(|h| too_big_to_cut(h, 27, usize::MAX)),
         DropReason::DeviceFull => Dies(|h| too_big_to_cut(h, 100, 3)),
@@ -201,26 +203,26 @@ fn node(index: usize) -> std::net::Ipv4Addr {
 }
 
 fn arp(house: &mut House, frame: Vec<u8>) -> Outcome {
-    house.ethernet_from_pod(NGINX, &frame)
+    house.pod_sends_ethernet(NGINX, &frame)
 }
 
 fn to_mac(house: &mut House, dst: MacAddr, packet: &[u8]) -> Outcome {
-    house.ethernet_from_pod(NGINX, &build::ethernet(pod_mac(NGINX), dst, packet))
+    house.pod_sends_ethernet(NGINX, &build::ethernet(pod_mac(NGINX), dst, packet))
 }
 
 fn of_ethertype(house: &mut House, ethertype: EtherType) -> Outcome {
     let frame = build::ethernet_of(pod_mac(NGINX), GATEWAY_MAC, ethertype, &udp());
-    house.ethernet_from_pod(NGINX, &frame)
+    house.pod_sends_ethernet(NGINX, &frame)
 }
 
 fn edited(house: &mut House, edit: fn(&mut Vec<u8>)) -> Outcome {
     let mut packet = udp();
     edit(&mut packet);
-    house.from_pod(NGINX, &packet)
+    house.pod_sends(NGINX, &packet)
 }
 
 fn source_route(house: &mut House) -> Outcome {
-    house.from_pod(
+    house.pod_sends(
         NGINX,
         &build::with_options(&udp(), &[131, 7, 4, 8, 8, 8, 8]),
     )
@@ -237,7 +239,7 @@ fn offload_forged(house: &mut House) -> Outcome {
         checksum,
         gso: None,
     };
-    house.offloaded_from_pod(NGINX, frame)
+    house.pod_sends_offloaded(NGINX, frame)
 }
 
 fn decap_ecn(house: &mut House) -> Outcome {
@@ -270,7 +272,7 @@ fn host_echo(house: &mut House) -> Outcome {
             peer.plain_blocks = std::mem::take(&mut peer.tunneled_blocks);
         }
     });
-    house.from_host(M02, &inbound())
+    house.host_sends(M02, &inbound())
 }
 
 /// `len` bytes of the packet's payload, from `offset` on, as a fragment.
@@ -288,8 +290,8 @@ fn fragment_of(packet: &[u8], offset: u16, len: usize) -> Vec<u8> {
 fn conntrack_full(house: &mut House) -> Outcome {
     house.nodes[M02].start(1, 1, house.now);
     let open = build::tcp(NGINX, CLIENT, 1, 80, TcpFlags::ACK, 0, b"");
-    house.from_pod(NGINX, &open).only_at_pod(CLIENT);
-    house.from_pod(
+    house.pod_sends(NGINX, &open).only_at_pod(CLIENT);
+    house.pod_sends(
         NGINX,
         &build::tcp(NGINX, CLIENT, 2, 80, TcpFlags::SYN, 0, b""),
     )
@@ -297,7 +299,7 @@ fn conntrack_full(house: &mut House) -> Outcome {
 
 fn denied(house: &mut House, direction: &str) -> Outcome {
     house.policy(&deny_all(direction));
-    house.from_pod(NGINX, &udp())
+    house.pod_sends(NGINX, &udp())
 }
 
 /// A packet without DF toward a pod behind a link that carries `mtu` bytes,
@@ -311,7 +313,7 @@ fn too_big_to_cut(house: &mut House, mtu: u16, spare: usize) -> Outcome {
     });
     house.underlay.loss = Some(Box::new(|_| true));
     let packet = build::udp(NGINX, NGINX_MANUAL, 1, 2, &[0; 400]);
-    house.from_pod(
+    house.pod_sends(
         NGINX,
         &build::with_header(&packet, |ip| ip.dont_fragment = false),
     )

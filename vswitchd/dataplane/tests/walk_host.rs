@@ -25,25 +25,25 @@ fn host_and_own_pod_reach_each_other_and_the_kernel_takes_the_hops() {
     let mut house = House::walk_through();
     for address in [node(M02), tunnel(M02)] {
         let probe = build::tcp(address, NGINX, 50_000, 80, SYN, 0, b"");
-        let arrived = house.from_host(M02, &probe).only_at_pod(NGINX);
+        let arrived = house.host_sends(M02, &probe).only_at_pod(NGINX);
         assert_eq!(arrived, probe);
         let answer = build::tcp(NGINX, address, 80, 50_000, SYN_ACK, 0, b"");
-        assert_eq!(house.from_pod(NGINX, &answer).only_at_host(M02), answer);
+        assert_eq!(house.pod_sends(NGINX, &answer).only_at_host(M02), answer);
     }
     let to_host = build::icmp_echo(NGINX, node(M02), 9, 1, b"");
-    assert_eq!(house.from_pod(NGINX, &to_host).only_at_host(M02), to_host);
+    assert_eq!(house.pod_sends(NGINX, &to_host).only_at_host(M02), to_host);
     let reply = build::icmp_echo_reply(node(M02), NGINX, 9, 1, b"");
-    assert_eq!(house.from_host(M02, &reply).only_at_pod(NGINX), reply);
+    assert_eq!(house.host_sends(M02, &reply).only_at_pod(NGINX), reply);
 }
 
 #[test]
 fn host_reaches_a_remote_pod_from_its_tunnel_address() {
     let mut house = House::walk_through();
     let ping = build::icmp_echo(tunnel(MINIKUBE), NGINX, 3, 1, b"");
-    let arrived = house.from_host(MINIKUBE, &ping).only_at_pod(NGINX);
+    let arrived = house.host_sends(MINIKUBE, &ping).only_at_pod(NGINX);
     assert_eq!(header(&arrived).ttl, 63, "one hop, on the pod's node");
     let reply = build::icmp_echo_reply(NGINX, tunnel(MINIKUBE), 3, 1, b"");
-    let arrived = house.from_pod(NGINX, &reply).only_at_host(MINIKUBE);
+    let arrived = house.pod_sends(NGINX, &reply).only_at_host(MINIKUBE);
     assert_eq!(header(&arrived).ttl, 63);
 }
 
@@ -51,7 +51,7 @@ fn host_reaches_a_remote_pod_from_its_tunnel_address() {
 fn a_pod_reaches_a_remote_host_through_its_own() {
     let mut house = House::walk_through();
     let ping = build::icmp_echo(NGINX, node(M03), 3, 1, b"");
-    assert_eq!(house.from_pod(NGINX, &ping).only_at_host(M02), ping);
+    assert_eq!(house.pod_sends(NGINX, &ping).only_at_host(M02), ping);
 }
 
 #[test]
@@ -59,11 +59,11 @@ fn the_outside_is_behind_the_host_and_its_replies_come_back() {
     let mut house = House::walk_through();
     house.policy(&deny_all("Ingress"));
     let ping = build::icmp_echo(NGINX, OUTSIDE, 3, 1, b"");
-    assert_eq!(house.from_pod(NGINX, &ping).only_at_host(M02), ping);
+    assert_eq!(house.pod_sends(NGINX, &ping).only_at_host(M02), ping);
     let reply = build::icmp_echo_reply(OUTSIDE, NGINX, 3, 1, b"");
-    house.from_host(M02, &reply).only_at_pod(NGINX);
+    house.host_sends(M02, &reply).only_at_pod(NGINX);
     let error = build::icmp_error(ROUTER, Message::HostUnreachable, &ping);
-    let arrived = house.from_host(M02, &error).only_at_pod(NGINX);
+    let arrived = house.host_sends(M02, &error).only_at_pod(NGINX);
     assert_eq!(arrived, error, "related, the quoted packet intact");
 }
 
@@ -73,19 +73,19 @@ fn host_probes_pass_under_default_deny_other_nodes_do_not() {
     house.policy(&(deny_all("Ingress") + &deny_all("Egress")));
     for (port, address) in [(1, node(M02)), (2, tunnel(M02))] {
         let probe = build::tcp(address, NGINX, port, 80, SYN, 0, b"");
-        house.from_host(M02, &probe).only_at_pod(NGINX);
+        house.host_sends(M02, &probe).only_at_pod(NGINX);
         let answer = build::tcp(NGINX, address, 80, port, SYN_ACK, 0, b"");
-        house.from_pod(NGINX, &answer).only_at_host(M02);
+        house.pod_sends(NGINX, &answer).only_at_host(M02);
     }
     let probe = build::tcp(tunnel(M03), NGINX, 3, 80, SYN, 0, b"");
     house
-        .from_host(M03, &probe)
+        .host_sends(M03, &probe)
         .died_of(M02, DropReason::PolicyIngress);
     // What the own host forwards for others is not the host's.
     for stranger in [OUTSIDE, node(M03)] {
         let probe = build::tcp(stranger, NGINX, 4, 80, SYN, 0, b"");
         house
-            .from_host(M02, &probe)
+            .host_sends(M02, &probe)
             .died_of(M02, DropReason::PolicyIngress);
     }
 }
@@ -97,27 +97,27 @@ fn a_hairpin_through_a_host_port_returns_through_the_host() {
     let mut house = House::walk_through();
     let host_port = 8080;
     let syn = build::tcp(CLIENT, node(M02), 4000, host_port, SYN, 0, b"");
-    assert_eq!(house.from_pod(CLIENT, &syn).only_at_host(M02), syn);
+    assert_eq!(house.pod_sends(CLIENT, &syn).only_at_host(M02), syn);
     // The host has translated the destination.
     let translated = build::tcp(CLIENT, NGINX, 4000, 80, SYN, 0, b"");
-    house.from_host(M02, &translated).only_at_pod(NGINX);
+    house.host_sends(M02, &translated).only_at_pod(NGINX);
     let answer = build::tcp(NGINX, CLIENT, 80, 4000, SYN_ACK, 0, b"");
-    assert_eq!(house.from_pod(NGINX, &answer).only_at_host(M02), answer);
+    assert_eq!(house.pod_sends(NGINX, &answer).only_at_host(M02), answer);
     // And back.
     let restored = build::tcp(node(M02), CLIENT, host_port, 4000, SYN_ACK, 0, b"");
-    house.from_host(M02, &restored).only_at_pod(CLIENT);
+    house.host_sends(M02, &restored).only_at_pod(CLIENT);
     // An error about the answer goes the other way round.
     let error = build::icmp_error(CLIENT, Message::PortUnreachable, &restored);
-    house.from_pod(CLIENT, &error).only_at_host(M02);
+    house.pod_sends(CLIENT, &error).only_at_host(M02);
 }
 
 #[test]
 fn a_host_port_of_another_nodes_pod_returns_through_the_host_that_translated() {
     let mut house = House::walk_through();
     let translated = build::tcp(CLIENT, NGINX_MANUAL, 4000, 80, SYN, 0, b"");
-    house.from_host(M02, &translated).only_at_pod(NGINX_MANUAL);
+    house.host_sends(M02, &translated).only_at_pod(NGINX_MANUAL);
     let answer = build::tcp(NGINX_MANUAL, CLIENT, 80, 4000, SYN_ACK, 0, b"");
-    let arrived = house.from_pod(NGINX_MANUAL, &answer).only_at_host(M02);
+    let arrived = house.pod_sends(NGINX_MANUAL, &answer).only_at_host(M02);
     assert_eq!(header(&arrived).dst, CLIENT);
 }
 
@@ -125,10 +125,10 @@ fn a_host_port_of_another_nodes_pod_returns_through_the_host_that_translated() {
 fn an_error_about_a_hairpin_reply_goes_to_the_pod_that_sent_it() {
     let mut house = House::walk_through();
     let translated = build::tcp(CLIENT, NGINX, 4000, 80, SYN, 0, b"");
-    house.from_host(M02, &translated).only_at_pod(NGINX);
+    house.host_sends(M02, &translated).only_at_pod(NGINX);
     let answer = build::tcp(NGINX, CLIENT, 80, 4000, SYN_ACK, 0, b"");
     let error = build::icmp_error(CLIENT, Message::PortUnreachable, &answer);
-    house.from_host(M02, &error).only_at_pod(NGINX);
+    house.host_sends(M02, &error).only_at_pod(NGINX);
 }
 
 #[test]
@@ -141,11 +141,11 @@ fn what_lies_in_the_pool_never_goes_to_the_host() {
     ];
     for (target, reason) in unused {
         let packet = build::udp(NGINX, target, 1, 2, b"x");
-        let outcome = house.from_pod(NGINX, &packet);
+        let outcome = house.pod_sends(NGINX, &packet);
         assert_eq!(outcome.dropped, [(M02, reason)]);
         assert!(outcome.at(Place::Host(M02)).is_empty());
         let from_host = build::udp(node(M02), target, 1, 2, b"x");
-        let outcome = house.from_host(M02, &from_host);
+        let outcome = house.host_sends(M02, &from_host);
         assert_eq!(outcome.dropped, [(M02, reason)]);
         let tunneled = build::udp(NGINX_MANUAL, target, 1, 2, b"x");
         let outcome = house.tunneled(M03, M02, &tunneled);
@@ -163,8 +163,8 @@ fn no_route_in_the_pool_is_told_to_pod_and_host() {
     for (sender, place) in senders {
         let packet = build::udp(sender, nowhere, 1, 2, b"x");
         let outcome = match place {
-            Place::Pod(pod) => house.from_pod(pod, &packet),
-            Place::Host(node) => house.from_host(node, &packet),
+            Place::Pod(pod) => house.pod_sends(pod, &packet),
+            Place::Host(node) => house.host_sends(node, &packet),
         };
         let error = outcome.answer_at(place);
         let icmp = icmpv4::Header::parse(payload(&error)).unwrap();
@@ -181,7 +181,7 @@ fn what_the_host_sends_outside_is_not_given_back_to_it() {
     let mut house = House::walk_through();
     for target in [OUTSIDE, node(M03), node(M02), tunnel(M02)] {
         let packet = build::udp(node(M02), target, 1, 2, b"x");
-        let outcome = house.from_host(M02, &packet);
+        let outcome = house.host_sends(M02, &packet);
         assert_eq!(outcome.dropped, [(M02, DropReason::NoRoute)]);
         let errors = outcome.at(Place::Host(M02));
         assert!(
@@ -206,7 +206,7 @@ fn a_loop_that_the_configuration_makes_ends_with_the_ttl() {
         });
     }
     let packet = build::udp(NGINX, lost.addr(), 1, 2, b"x");
-    let outcome = house.from_pod(NGINX, &build::with_header(&packet, |ip| ip.ttl = 255));
+    let outcome = house.pod_sends(NGINX, &build::with_header(&packet, |ip| ip.ttl = 255));
     assert!(outcome.walks <= 255, "{} walks", outcome.walks);
     let source_is_foreign = [
         (M03, DropReason::DecapSource),
@@ -227,7 +227,7 @@ fn ipv6_from_the_host_is_dropped_by_its_name() {
     let mut router_solicitation = vec![0x60, 0, 0, 0, 0, 8, 58, 255];
     router_solicitation.resize(ipv4::HEADER_LEN * 3, 0);
     house
-        .from_host(M02, &router_solicitation)
+        .host_sends(M02, &router_solicitation)
         .died_of(M02, DropReason::Ipv6);
 }
 
@@ -236,9 +236,9 @@ fn a_pod_reaches_itself() {
     let mut house = House::walk_through();
     let hairpin = build::tcp(NGINX, NGINX, 4000, 80, SYN, 0, b"");
     assert_eq!(
-        header(&house.from_pod(NGINX, &hairpin).only_at_pod(NGINX)).dst,
+        header(&house.pod_sends(NGINX, &hairpin).only_at_pod(NGINX)).dst,
         NGINX
     );
     let answer = build::tcp(NGINX, NGINX, 80, 4000, SYN_ACK, 0, b"");
-    house.from_pod(NGINX, &answer).only_at_pod(NGINX);
+    house.pod_sends(NGINX, &answer).only_at_pod(NGINX);
 }

@@ -17,7 +17,7 @@ fn dying(packet: &[u8]) -> Vec<u8> {
 fn no_error_is_sent_about_an_error() {
     let mut house = House::walk_through();
     let question = build::udp(NGINX, NGINX_MANUAL, 1, 2, b"x");
-    let arrived = house.from_pod(NGINX, &question).only_at_pod(NGINX_MANUAL);
+    let arrived = house.pod_sends(NGINX, &question).only_at_pod(NGINX_MANUAL);
     let messages = [
         Message::PortUnreachable,
         Message::TimeExceeded,
@@ -26,11 +26,11 @@ fn no_error_is_sent_about_an_error() {
     for message in messages {
         let error = dying(&build::icmp_error(NGINX_MANUAL, message, &arrived));
         house
-            .from_pod(NGINX_MANUAL, &error)
+            .pod_sends(NGINX_MANUAL, &error)
             .died_of(M03, DropReason::TtlExceeded);
     }
     let echo = dying(&build::icmp_echo(NGINX, NGINX_MANUAL, 1, 1, b""));
-    let outcome = house.from_pod(NGINX, &echo);
+    let outcome = house.pod_sends(NGINX, &echo);
     assert_eq!(outcome.delivered.len(), 1, "an echo request is no error");
 }
 
@@ -43,10 +43,10 @@ fn no_error_is_sent_about_a_later_fragment() {
         ip.ttl = 1;
     });
     let pieces = cut(&packet, 1480);
-    let first = house.from_pod(NGINX, &pieces[0]);
+    let first = house.pod_sends(NGINX, &pieces[0]);
     assert_eq!((first.delivered.len(), first.dropped.len()), (1, 1));
     house
-        .from_pod(NGINX, &pieces[1])
+        .pod_sends(NGINX, &pieces[1])
         .died_of(M02, DropReason::TtlExceeded);
 }
 
@@ -59,13 +59,13 @@ fn no_error_is_sent_about_multicast_or_broadcast() {
     ];
     for (target, reason) in targets {
         let packet = dying(&build::udp(NGINX, target.into(), 1, 2, b"x"));
-        house.from_pod(NGINX, &packet).died_of(M02, reason);
+        house.pod_sends(NGINX, &packet).died_of(M02, reason);
     }
     // A unicast packet in a broadcast frame.
     let packet = dying(&build::udp(NGINX, NGINX_MANUAL, 1, 2, b"x"));
     let frame = build::ethernet(pod_mac(NGINX), MacAddr::BROADCAST, &packet);
     house
-        .ethernet_from_pod(NGINX, &frame)
+        .pod_sends_ethernet(NGINX, &frame)
         .died_of(M02, DropReason::OtherMac);
 }
 
@@ -81,7 +81,7 @@ fn no_error_is_sent_to_an_address_that_is_no_single_host() {
     ] {
         let packet = dying(&build::udp(source.into(), NGINX, 1, 2, b"x"));
         house
-            .from_host(M02, &packet)
+            .host_sends(M02, &packet)
             .died_of(M02, DropReason::Martian);
     }
 }
@@ -92,7 +92,7 @@ fn policy_is_silent() {
     house.policy(&deny_all("Ingress"));
     let packet = build::tcp(NGINX, CLIENT, 1, 2, TcpFlags::SYN, 0, b"");
     house
-        .from_pod(NGINX, &packet)
+        .pod_sends(NGINX, &packet)
         .died_of(M02, DropReason::PolicyIngress);
 }
 
@@ -102,7 +102,7 @@ fn errors_are_rate_limited_a_port() {
     let mut told = |pod| {
         let probe = dying(&build::udp(pod, NGINX_MANUAL, 1, 2, b"x"));
         (0..500)
-            .filter(|_| !house.from_pod(pod, &probe).delivered.is_empty())
+            .filter(|_| !house.pod_sends(pod, &probe).delivered.is_empty())
             .count()
     };
     assert_eq!(told(NGINX), 100, "the burst");
@@ -111,7 +111,7 @@ fn errors_are_rate_limited_a_port() {
     house.sleep(Duration::from_millis(100));
     let probe = dying(&build::udp(NGINX, NGINX_MANUAL, 1, 2, b"x"));
     let later = (0..50)
-        .filter(|_| !house.from_pod(NGINX, &probe).delivered.is_empty())
+        .filter(|_| !house.pod_sends(NGINX, &probe).delivered.is_empty())
         .count();
     assert_eq!(later, 10, "100 a second");
     let counters = house.nodes[M02].count(|counters| &counters.icmp_sent);
@@ -131,7 +131,7 @@ fn an_error_is_well_formed_and_quotes_the_packet_that_died() {
         &[148, 4, 0, 0],
     );
     let error = house
-        .from_pod(NGINX, &dying(&probe))
+        .pod_sends(NGINX, &dying(&probe))
         .answer_at(Place::Pod(NGINX));
     let ip = header(&error);
     assert_eq!(
@@ -150,7 +150,7 @@ fn a_dying_super_segment_is_answered_once() {
     let bulk = build::tcp(NGINX, NGINX_MANUAL, 1, 80, TcpFlags::ACK, 0, &[0; 20_000]);
     let frame = build::super_segment(&dying(&bulk), 1000);
     let error = house
-        .offloaded_from_pod(NGINX, frame)
+        .pod_sends_offloaded(NGINX, frame)
         .answer_at(Place::Pod(NGINX));
     assert_eq!(header(&error).total_len, icmpv4::MAX_ERROR_LEN);
 }

@@ -36,7 +36,7 @@ fn told(error: &[u8]) -> (u16, Vec<u8>) {
 fn the_largest_packet_fills_the_uplink_exactly() {
     let mut house = House::walk_through();
     house
-        .from_pod(NGINX, &sized(1480, true))
+        .pod_sends(NGINX, &sized(1480, true))
         .only_at_pod(NGINX_MANUAL);
     assert_eq!(house.underlay.log[0].len(), 1500);
 }
@@ -45,7 +45,7 @@ fn the_largest_packet_fills_the_uplink_exactly() {
 fn too_big_with_df_is_told_the_next_hop_mtu_and_what_it_was_about() {
     let mut house = House::walk_through();
     let packet = sized(1481, true);
-    let outcome = house.from_pod(NGINX, &packet);
+    let outcome = house.pod_sends(NGINX, &packet);
     assert_eq!(outcome.dropped, [(M02, DropReason::FragmentationNeeded)]);
     let error = outcome.answer_at(Place::Pod(NGINX));
     assert_eq!(
@@ -73,7 +73,7 @@ fn too_big_without_df_arrives_in_fragments_that_fit_together() {
     let mut house = House::walk_through();
     for len in [1481, 2000, 9000, 65_535] {
         let packet = sized(len, false);
-        let outcome = house.from_pod(NGINX, &packet);
+        let outcome = house.pod_sends(NGINX, &packet);
         assert_eq!((outcome.cut, &outcome.dropped[..]), (1, &[][..]));
         let pieces = outcome.at(Place::Pod(NGINX_MANUAL));
         assert_eq!(
@@ -92,7 +92,7 @@ fn too_big_without_df_arrives_in_fragments_that_fit_together() {
 fn a_partial_checksum_is_completed_before_cutting() {
     let mut house = House::walk_through();
     let packet = sized(3000, false);
-    let outcome = house.offloaded_from_pod(NGINX, build::with_partial_checksum(&packet));
+    let outcome = house.pod_sends_offloaded(NGINX, build::with_partial_checksum(&packet));
     let whole = reassemble(&outcome.at(Place::Pod(NGINX_MANUAL)));
     assert_eq!(whole, build::with_header(&packet, |ip| ip.ttl = 62));
 }
@@ -109,7 +109,7 @@ fn a_fragment_that_is_still_too_big_is_cut_again() {
     let packet = sized(4000, false);
     let mut arrived = Vec::new();
     for piece in cut(&packet, 1480) {
-        arrived.extend(house.from_pod(NGINX, &piece).at(Place::Pod(NGINX_MANUAL)));
+        arrived.extend(house.pod_sends(NGINX, &piece).at(Place::Pod(NGINX_MANUAL)));
     }
     assert!(arrived.iter().all(|piece| piece.len() <= 980));
     assert_eq!(
@@ -134,14 +134,14 @@ fn bulk(len: usize) -> Vec<u8> {
 fn a_super_segment_is_judged_by_its_segments() {
     let mut house = House::walk_through();
     let fits = build::super_segment(&bulk(60_000), 1440);
-    let outcome = house.offloaded_from_pod(NGINX, fits);
+    let outcome = house.pod_sends_offloaded(NGINX, fits);
     let segments = outcome.at(Place::Pod(NGINX_MANUAL));
     assert_eq!(segments.len(), 60_000_usize.div_ceil(1440));
     assert!(house.underlay.log.iter().all(|wire| wire.len() <= 1500));
     assert_eq!(outcome.dropped, []);
 
     let too_big = build::super_segment(&bulk(60_000), 1441);
-    let outcome = house.offloaded_from_pod(NGINX, too_big);
+    let outcome = house.pod_sends_offloaded(NGINX, too_big);
     assert_eq!(outcome.dropped, [(M02, DropReason::FragmentationNeeded)]);
     let (mtu, quoted) = told(&outcome.answer_at(Place::Pod(NGINX)));
     assert_eq!(mtu, 1480);
@@ -155,7 +155,7 @@ fn a_super_segment_is_judged_by_its_segments() {
 fn a_super_segment_stays_whole_on_its_own_node() {
     let mut house = House::walk_through();
     let packet = build::tcp(NGINX, CLIENT, 4000, 80, TcpFlags::ACK, 1, &vec![7; 60_000]);
-    let outcome = house.offloaded_from_pod(NGINX, build::super_segment(&packet, 1440));
+    let outcome = house.pod_sends_offloaded(NGINX, build::super_segment(&packet, 1440));
     assert_eq!(outcome.delivered.len(), 1);
     assert_eq!(outcome.delivered[0].frame.packet_len(), 60_040);
     assert_eq!(outcome.delivered[0].frame.offload.gso.unwrap().size, 1440);
@@ -164,9 +164,9 @@ fn a_super_segment_stays_whole_on_its_own_node() {
 #[test]
 fn segments_of_a_super_segment_are_numbered_apart() {
     let mut house = House::build(&walk_through(), 1);
-    let outcome = house.offloaded_from_pod(NGINX, build::super_segment(&bulk(5_000), 1000));
+    let outcome = house.pod_sends_offloaded(NGINX, build::super_segment(&bulk(5_000), 1000));
     assert_eq!(outcome.dropped, []);
-    house.from_pod(NGINX, &sized(100, true));
+    house.pod_sends(NGINX, &sized(100, true));
     let ids: Vec<u16> = house
         .underlay
         .log
@@ -183,7 +183,7 @@ fn segments_of_a_super_segment_are_numbered_apart() {
 fn the_underlays_report_lowers_the_path_and_the_pod_is_told() {
     let mut house = House::walk_through();
     house.underlay.path_mtu.insert((node(M02), node(M03)), 1400);
-    let outcome = house.from_pod(NGINX, &sized(1480, true));
+    let outcome = house.pod_sends(NGINX, &sized(1480, true));
     let event = Event::PathMtu {
         peer: PeerId(1),
         address: node(M03),
@@ -205,15 +205,15 @@ fn the_underlays_report_lowers_the_path_and_the_pod_is_told() {
 
     // From now on the switch knows by itself.
     house.hear(&outcome.events);
-    let outcome = house.from_pod(NGINX, &sized(1381, true));
+    let outcome = house.pod_sends(NGINX, &sized(1381, true));
     assert_eq!(outcome.dropped, [(M02, DropReason::FragmentationNeeded)]);
     assert_eq!(told(&outcome.answer_at(Place::Pod(NGINX))).0, 1380);
     house
-        .from_pod(NGINX, &sized(1380, true))
+        .pod_sends(NGINX, &sized(1380, true))
         .only_at_pod(NGINX_MANUAL);
     // The other peer's path is not narrower for that.
     let other = build::udp(NGINX, BUSYBOX, 1, 2, &[0; 1452]);
-    house.from_pod(NGINX, &other).only_at_pod(BUSYBOX);
+    house.pod_sends(NGINX, &other).only_at_pod(BUSYBOX);
 }
 
 #[test]
@@ -221,11 +221,11 @@ fn a_router_that_quotes_little_still_lowers_the_path() {
     let mut house = House::walk_through();
     house.underlay.path_mtu.insert((node(M02), node(M03)), 1400);
     house.underlay.quotes_little = true;
-    let outcome = house.from_pod(NGINX, &sized(1480, true));
+    let outcome = house.pod_sends(NGINX, &sized(1480, true));
     assert_eq!((outcome.events.len(), outcome.delivered.len()), (1, 0));
     house.hear(&outcome.events);
     let error = house
-        .from_pod(NGINX, &sized(1480, true))
+        .pod_sends(NGINX, &sized(1480, true))
         .answer_at(Place::Pod(NGINX));
     assert_eq!(told(&error).0, 1380);
 }
@@ -234,10 +234,10 @@ fn a_router_that_quotes_little_still_lowers_the_path() {
 fn packets_without_df_survive_a_narrow_path_once_it_is_known() {
     let mut house = House::walk_through();
     house.underlay.path_mtu.insert((node(M02), node(M03)), 1400);
-    let outcome = house.from_pod(NGINX, &sized(1480, false));
+    let outcome = house.pod_sends(NGINX, &sized(1480, false));
     house.hear(&outcome.events);
     let packet = sized(1480, false);
-    let pieces = house.from_pod(NGINX, &packet).at(Place::Pod(NGINX_MANUAL));
+    let pieces = house.pod_sends(NGINX, &packet).at(Place::Pod(NGINX_MANUAL));
     assert_eq!(
         reassemble(&pieces),
         build::with_header(&packet, |ip| ip.ttl = 62)
@@ -249,7 +249,7 @@ fn a_host_is_told_about_its_own_packets() {
     let mut house = House::walk_through();
     house.underlay.path_mtu.insert((node(M02), node(M03)), 1400);
     let packet = build::udp(walk_through()[M02].block, NGINX_MANUAL, 1, 2, &[0; 1452]);
-    let error = house.from_host(M02, &packet).only_at_host(M02);
+    let error = house.host_sends(M02, &packet).only_at_host(M02);
     assert_eq!(told(&error).0, 1380);
 }
 
@@ -288,7 +288,7 @@ fn a_forged_report_changes_nothing() {
         .on_uplink(M02, &others)
         .died_of(M02, DropReason::UplinkNotTunnel);
     house
-        .from_pod(NGINX, &sized(1480, true))
+        .pod_sends(NGINX, &sized(1480, true))
         .only_at_pod(NGINX_MANUAL);
 }
 

@@ -18,15 +18,15 @@ fn default_deny_ingress_stops_both_directions_and_allow_all_heals_them() {
     let there = ping(NGINX_MANUAL, NGINX, 1);
     let back = ping(NGINX, NGINX_MANUAL, 2);
     house
-        .from_pod(NGINX_MANUAL, &there)
+        .pod_sends(NGINX_MANUAL, &there)
         .died_of(M02, DropReason::PolicyIngress);
     house
-        .from_pod(NGINX, &back)
+        .pod_sends(NGINX, &back)
         .died_of(M03, DropReason::PolicyIngress);
 
     house.policy(&(deny_all("Ingress") + &allow_all_ingress()));
-    house.from_pod(NGINX_MANUAL, &there).only_at_pod(NGINX);
-    house.from_pod(NGINX, &back).only_at_pod(NGINX_MANUAL);
+    house.pod_sends(NGINX_MANUAL, &there).only_at_pod(NGINX);
+    house.pod_sends(NGINX, &back).only_at_pod(NGINX_MANUAL);
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn egress_is_judged_before_the_packet_leaves_its_node() {
     house.policy(&deny_all("Egress"));
     for target in [CLIENT, NGINX_MANUAL, OUTSIDE, walk_through()[M02].address] {
         house
-            .from_pod(NGINX, &ping(NGINX, target, 1))
+            .pod_sends(NGINX, &ping(NGINX, target, 1))
             .died_of(M02, DropReason::PolicyEgress);
     }
     assert!(house.underlay.log.is_empty());
@@ -46,11 +46,11 @@ fn on_one_node_both_ends_are_asked() {
     let mut house = House::walk_through();
     house.policy(&deny_all("Ingress"));
     house
-        .from_pod(NGINX, &ping(NGINX, CLIENT, 1))
+        .pod_sends(NGINX, &ping(NGINX, CLIENT, 1))
         .died_of(M02, DropReason::PolicyIngress);
     house.policy(&(deny_all("Ingress") + &deny_all("Egress") + &allow_all_ingress()));
     house
-        .from_pod(NGINX, &ping(NGINX, CLIENT, 1))
+        .pod_sends(NGINX, &ping(NGINX, CLIENT, 1))
         .died_of(M02, DropReason::PolicyEgress);
 }
 
@@ -65,9 +65,9 @@ fn ports_are_destination_ports_and_deny_icmp() {
         web,
     ));
     let tcp = |sport, dport| build::tcp(CLIENT, NGINX, sport, dport, TcpFlags::SYN, 0, b"");
-    house.from_pod(CLIENT, &tcp(4000, 80)).only_at_pod(NGINX);
+    house.pod_sends(CLIENT, &tcp(4000, 80)).only_at_pod(NGINX);
     house
-        .from_pod(CLIENT, &build::udp(CLIENT, NGINX, 1, 53, b""))
+        .pod_sends(CLIENT, &build::udp(CLIENT, NGINX, 1, 53, b""))
         .only_at_pod(NGINX);
     let denied = [
         tcp(80, 4000),
@@ -79,7 +79,7 @@ fn ports_are_destination_ports_and_deny_icmp() {
     ];
     for packet in denied {
         house
-            .from_pod(CLIENT, &packet)
+            .pod_sends(CLIENT, &packet)
             .died_of(M02, DropReason::PolicyIngress);
     }
 }
@@ -95,13 +95,13 @@ fn labels_choose_peers_across_nodes() {
         from_manual,
     ));
     house
-        .from_pod(NGINX_MANUAL, &ping(NGINX_MANUAL, NGINX, 1))
+        .pod_sends(NGINX_MANUAL, &ping(NGINX_MANUAL, NGINX, 1))
         .only_at_pod(NGINX);
     house
-        .from_pod(BUSYBOX, &ping(BUSYBOX, NGINX, 1))
+        .pod_sends(BUSYBOX, &ping(BUSYBOX, NGINX, 1))
         .died_of(M02, DropReason::PolicyIngress);
     house
-        .from_pod(CLIENT, &ping(CLIENT, NGINX, 1))
+        .pod_sends(CLIENT, &ping(CLIENT, NGINX, 1))
         .died_of(M02, DropReason::PolicyIngress);
 }
 
@@ -110,10 +110,10 @@ fn a_pod_that_policy_does_not_know_is_closed_both_ways() {
     let mut house = House::walk_through();
     let stranger = std::net::Ipv4Addr::new(10, 244, 205, 200);
     house.edit(M02, |description| {
-        description.workloads[0].address = stranger
+        description.workloads[0].address = stranger;
     });
     house
-        .from_pod(CLIENT, &ping(CLIENT, stranger, 1))
+        .pod_sends(CLIENT, &ping(CLIENT, stranger, 1))
         .died_of(M02, DropReason::PolicyIngress);
     let node = house.node_of(stranger);
     let port = house.nodes[node].port_of(stranger);

@@ -20,9 +20,9 @@ fn pong() -> Vec<u8> {
 #[test]
 fn a_ping_between_nodes_arrives_with_ttl_62_and_so_does_its_reply() {
     let mut house = House::walk_through();
-    let request = house.from_pod(NGINX_MANUAL, &ping()).only_at_pod(NGINX);
+    let request = house.pod_sends(NGINX_MANUAL, &ping()).only_at_pod(NGINX);
     assert_eq!(request, build::with_header(&ping(), |ip| ip.ttl = 62));
-    let reply = house.from_pod(NGINX, &pong()).only_at_pod(NGINX_MANUAL);
+    let reply = house.pod_sends(NGINX, &pong()).only_at_pod(NGINX_MANUAL);
     assert_eq!(reply, build::with_header(&pong(), |ip| ip.ttl = 62));
 }
 
@@ -30,7 +30,7 @@ fn a_ping_between_nodes_arrives_with_ttl_62_and_so_does_its_reply() {
 fn a_ping_on_one_node_takes_one_hop_and_never_sees_the_underlay() {
     let mut house = House::walk_through();
     let ping = build::icmp_echo(NGINX, CLIENT, 7, 1, b"");
-    let request = house.from_pod(NGINX, &ping).only_at_pod(CLIENT);
+    let request = house.pod_sends(NGINX, &ping).only_at_pod(CLIENT);
     assert_eq!(header(&request).ttl, 63);
     assert!(house.underlay.log.is_empty());
 }
@@ -38,7 +38,7 @@ fn a_ping_on_one_node_takes_one_hop_and_never_sees_the_underlay() {
 #[test]
 fn the_outer_header_is_that_of_rfc_2003() {
     let mut house = House::walk_through();
-    house.from_pod(NGINX_MANUAL, &ping()).only_at_pod(NGINX);
+    house.pod_sends(NGINX_MANUAL, &ping()).only_at_pod(NGINX);
     let [wire] = &house.underlay.log[..] else {
         panic!("one packet")
     };
@@ -60,7 +60,7 @@ fn the_outer_header_is_that_of_rfc_2003() {
 fn identifications_of_one_worker_count_up() {
     let mut house = House::build(&walk_through(), 1);
     for _ in 0..3 {
-        house.from_pod(NGINX_MANUAL, &ping());
+        house.pod_sends(NGINX_MANUAL, &ping());
     }
     let ids: Vec<u16> = house
         .underlay
@@ -79,7 +79,7 @@ fn dscp_and_ecn_are_copied_into_the_outer_header() {
     let mut house = House::walk_through();
     for tos in [0x00, 0x01, 0x02, 0x03, 0xb8, 0xba, 0xff] {
         house.underlay.log.clear();
-        house.from_pod(
+        house.pod_sends(
             NGINX_MANUAL,
             &build::with_header(&ping(), |ip| ip.tos = tos),
         );
@@ -129,7 +129,7 @@ fn traceroute_in_cluster_2_shows_its_three_hops() {
     let mut hops = Vec::new();
     for ttl in 1..=2 {
         let error = house
-            .from_pod(BUSYBOX, &probe(ttl))
+            .pod_sends(BUSYBOX, &probe(ttl))
             .answer_at(Place::Pod(BUSYBOX));
         let icmp = icmpv4::Header::parse(payload(&error)).unwrap();
         assert_eq!((icmp.kind, icmp.code), (icmpv4::TIME_EXCEEDED, 0));
@@ -142,9 +142,9 @@ fn traceroute_in_cluster_2_shows_its_three_hops() {
         );
         hops.push(header(&error).src);
     }
-    let arrived = house.from_pod(BUSYBOX, &probe(3)).only_at_pod(NGINX);
+    let arrived = house.pod_sends(BUSYBOX, &probe(3)).only_at_pod(NGINX);
     let closed = build::icmp_error(NGINX, Message::PortUnreachable, &arrived);
-    let answer = house.from_pod(NGINX, &closed).only_at_pod(BUSYBOX);
+    let answer = house.pod_sends(NGINX, &closed).only_at_pod(BUSYBOX);
     hops.push(header(&answer).src);
     assert_eq!(
         hops,
@@ -268,7 +268,7 @@ fn an_unresolved_next_hop_is_carried_by_the_kernel_and_nothing_is_lost() {
             .iter_mut()
             .for_each(|peer| peer.next_hop_mac = None);
     });
-    let outcome = house.from_pod(NGINX_MANUAL, &ping());
+    let outcome = house.pod_sends(NGINX_MANUAL, &ping());
     assert_eq!(outcome.by_kernel, 1);
     assert_eq!(header(&outcome.only_at_pod(NGINX)).ttl, 62);
     assert_eq!(house.underlay.log[0].len(), ping().len() + ipip::OVERHEAD);
@@ -284,7 +284,7 @@ fn a_plain_block_travels_as_it_is() {
             }
         });
     }
-    let request = house.from_pod(NGINX_MANUAL, &ping()).only_at_pod(NGINX);
+    let request = house.pod_sends(NGINX_MANUAL, &ping()).only_at_pod(NGINX);
     assert_eq!(header(&request).ttl, 62);
     assert_eq!(header(&house.underlay.log[0]).protocol, Protocol::ICMP);
     let foreign = build::udp(OUTSIDE, NGINX, 1, 2, b"x");
@@ -325,7 +325,7 @@ fn every_transport_crosses_unchanged() {
         ),
     ];
     for packet in transports {
-        let arrived = house.from_pod(NGINX_MANUAL, &packet).only_at_pod(NGINX);
+        let arrived = house.pod_sends(NGINX_MANUAL, &packet).only_at_pod(NGINX);
         let mut expected = packet.clone();
         ipv4::decrement_ttl(&mut expected);
         ipv4::decrement_ttl(&mut expected);
@@ -338,7 +338,7 @@ fn absorbed_is_the_name_of_what_waits() {
     let mut house = House::walk_through();
     let [m02, m03] = [M02, M03].map(|node| walk_through()[node].address);
     let wire = build::with_header(&build::ipip(m03, m02, &ping()), |ip| {
-        ip.dont_fragment = false
+        ip.dont_fragment = false;
     });
     let piece = build::ethernet(node_mac(m03), node_mac(m02), &cut(&wire, 44)[0]);
     let mut frame = packet::Frame::from_ethernet(&piece);

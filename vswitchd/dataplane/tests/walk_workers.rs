@@ -31,15 +31,15 @@ fn both_directions_fragments_and_errors_of_a_flow_end_at_one_worker() {
         let question = build::udp(NGINX_MANUAL, NGINX, port, 53, &[1; 3000]);
         let whole = build::udp(NGINX_MANUAL, NGINX, port, 53, b"question");
         let answer = build::udp(NGINX, NGINX_MANUAL, 53, port, b"answer");
-        let mut outcomes = vec![house.from_pod(NGINX_MANUAL, &whole)];
+        let mut outcomes = vec![house.pod_sends(NGINX_MANUAL, &whole)];
         let arrived = outcomes[0].only_at_pod(NGINX);
-        outcomes.push(house.from_pod(NGINX, &answer));
+        outcomes.push(house.pod_sends(NGINX, &answer));
         let fragments = build::with_header(&question, |ip| ip.dont_fragment = false);
         for piece in cut(&fragments, 1480) {
-            outcomes.push(house.from_pod(NGINX_MANUAL, &piece));
+            outcomes.push(house.pod_sends(NGINX_MANUAL, &piece));
         }
         let error = build::icmp_error(NGINX, Message::PortUnreachable, &arrived);
-        outcomes.push(house.from_pod(NGINX, &error));
+        outcomes.push(house.pod_sends(NGINX, &error));
         for node in [M02, M03] {
             let mut workers: Vec<usize> = outcomes
                 .iter()
@@ -65,12 +65,12 @@ fn what_the_kernel_spreads_right_is_never_handed_off() {
     let mut house = House::build(&walk_through(), 4);
     for port in 4000..4100 {
         let syn = build::tcp(NGINX_MANUAL, NGINX, port, 80, TcpFlags::SYN, 0, b"");
-        house.from_pod(NGINX_MANUAL, &syn).only_at_pod(NGINX);
+        house.pod_sends(NGINX_MANUAL, &syn).only_at_pod(NGINX);
         house
-            .from_pod(CLIENT, &build::icmp_echo(CLIENT, NGINX, port, 1, b""))
+            .pod_sends(CLIENT, &build::icmp_echo(CLIENT, NGINX, port, 1, b""))
             .only_at_pod(NGINX);
         house
-            .from_pod(
+            .pod_sends(
                 CLIENT,
                 &build::sctp(CLIENT, NGINX, port, 9, 0, (1, b"init")),
             )
@@ -88,9 +88,9 @@ fn what_the_host_sends_is_handed_to_the_owner_of_its_flow() {
     for port in 4000..4032 {
         let probe = build::tcp(host, NGINX, port, 80, TcpFlags::SYN, 0, b"");
         let answer = build::tcp(NGINX, host, 80, port, TcpFlags::SYN | TcpFlags::ACK, 0, b"");
-        let there = house.from_host(M02, &probe);
+        let there = house.host_sends(M02, &probe);
         there.only_at_pod(NGINX);
-        let back = house.from_pod(NGINX, &answer);
+        let back = house.pod_sends(NGINX, &answer);
         back.only_at_host(M02);
         assert_eq!(worker(&there, M02), worker(&back, M02));
     }
@@ -101,7 +101,7 @@ fn what_the_host_sends_is_handed_to_the_owner_of_its_flow() {
 fn one_worker_needs_no_hand_off() {
     let mut house = House::build(&walk_through(), 1);
     let probe = build::udp(walk_through()[M02].address, NGINX, 1, 2, b"");
-    house.from_host(M02, &probe).only_at_pod(NGINX);
+    house.host_sends(M02, &probe).only_at_pod(NGINX);
     assert_eq!(house.nodes[M02].count(|counters| &counters.handed_off), 0);
 }
 
@@ -136,7 +136,7 @@ fn a_frame_whose_port_went_away_on_the_ring_is_dropped() {
     };
     assert_eq!(owner.index(), right);
     house.edit(M02, |description| {
-        description.workloads.retain(|pod| pod.address != CLIENT)
+        description.workloads.retain(|pod| pod.address != CLIENT);
     });
     let node = &mut house.nodes[M02];
     let action = resume(
@@ -173,9 +173,9 @@ fn errors_from_routers_on_the_way_find_the_owner_too() {
     let mut house = House::build(&walk_through(), 4);
     for port in 1..40 {
         let question = build::udp(NGINX, OUTSIDE, port, 53, b"");
-        house.from_pod(NGINX, &question).only_at_host(M02);
+        house.pod_sends(NGINX, &question).only_at_host(M02);
         let router = Ipv4Addr::new(192, 0, 2, 1);
         let error = build::icmp_error(router, Message::TimeExceeded, &question);
-        house.from_host(M02, &error).only_at_pod(NGINX);
+        house.host_sends(M02, &error).only_at_pod(NGINX);
     }
 }

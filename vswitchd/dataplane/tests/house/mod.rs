@@ -1,6 +1,6 @@
 //! A house in memory: nodes, pods, hosts and the underlay between them.
 //!
-//! A test puts a frame in at a port ([`House::from_pod`], [`House::from_host`],
+//! A test puts a frame in at a port ([`House::pod_sends`], [`House::host_sends`],
 //! [`House::on_uplink`]) and looks at the [`Outcome`]: what left, where, what
 //! died of which reason. In between the frame walks exactly as a worker drives
 //! it: fan-out, `forward`, hand-off and `resume`, `cut_and_dress`, the underlay,
@@ -9,11 +9,13 @@
 //! Every frame that leaves a switch is checked on its way ([`inspect`]):
 //! well-formed, dressed for its port, no larger than the port's MTU.
 
+mod frames;
 mod inspect;
 mod manifests;
 mod node;
 mod outcome;
 mod plan;
+mod stack;
 mod underlay;
 
 use std::collections::VecDeque;
@@ -25,11 +27,13 @@ use dataplane::{Action, Description, DropReason, GATEWAY_MAC, PortId, PortKind, 
 use packet::{EtherType, Frame, MacAddr, build, ethernet, ipv4};
 use policy::Cluster;
 
+pub use frames::valid_frames;
 pub use manifests::*;
 pub use node::{Node, PICK_UP};
 pub use outcome::{Delivery, Outcome, Place, header, payload};
 pub use plan::*;
-pub use underlay::{Underlay, cut, on_the_wire, reassemble};
+pub use stack::{Stack, every};
+pub use underlay::{Loss, Underlay, cut, on_the_wire, reassemble};
 
 use underlay::Carried;
 
@@ -133,29 +137,29 @@ impl House {
     }
 
     /// The pod sends a packet by its gateway.
-    pub fn from_pod(&mut self, pod: Ipv4Addr, packet: &[u8]) -> Outcome {
-        self.ethernet_from_pod(pod, &build::ethernet(pod_mac(pod), GATEWAY_MAC, packet))
+    pub fn pod_sends(&mut self, pod: Ipv4Addr, packet: &[u8]) -> Outcome {
+        self.pod_sends_ethernet(pod, &build::ethernet(pod_mac(pod), GATEWAY_MAC, packet))
     }
 
     /// The pod sends these Ethernet bytes.
-    pub fn ethernet_from_pod(&mut self, pod: Ipv4Addr, bytes: &[u8]) -> Outcome {
-        self.frame_from_pod(pod, Frame::from_ethernet(bytes))
+    pub fn pod_sends_ethernet(&mut self, pod: Ipv4Addr, bytes: &[u8]) -> Outcome {
+        self.pod_sends_frame(pod, Frame::from_ethernet(bytes))
     }
 
     /// The pod sends a packet with an offload: a super-segment, say.
-    pub fn offloaded_from_pod(&mut self, pod: Ipv4Addr, mut frame: Frame) -> Outcome {
+    pub fn pod_sends_offloaded(&mut self, pod: Ipv4Addr, mut frame: Frame) -> Outcome {
         frame.set_link(&link(pod_mac(pod), GATEWAY_MAC));
-        self.frame_from_pod(pod, frame)
+        self.pod_sends_frame(pod, frame)
     }
 
-    fn frame_from_pod(&mut self, pod: Ipv4Addr, frame: Frame) -> Outcome {
+    fn pod_sends_frame(&mut self, pod: Ipv4Addr, frame: Frame) -> Outcome {
         let node = self.node_of(pod);
         let port = self.nodes[node].port_of(pod);
         self.put(node, port, frame)
     }
 
     /// The host kernel of a node routes a packet into `tunl0`.
-    pub fn from_host(&mut self, node: usize, packet: &[u8]) -> Outcome {
+    pub fn host_sends(&mut self, node: usize, packet: &[u8]) -> Outcome {
         self.put(node, HOST_PORT, Frame::from_packet(packet))
     }
 
