@@ -1,6 +1,7 @@
 # `make help` lists the targets. Root is not needed: see README for what an ordinary user's machine must allow.
 
 CARGO ?= cargo
+TARGET = $${CARGO_TARGET_DIR:-target}
 PREFIX ?= /usr/local
 CNI_BIN ?= /opt/cni/bin
 FUZZ_SECONDS ?= 60
@@ -43,10 +44,13 @@ bench: ## what the data plane costs on this machine
 doc: ## the documentation of every crate, in target/doc
 	$(CARGO) doc --locked --workspace --no-deps
 
-install: ## release builds into PREFIX/bin and the plugin into CNI_BIN (DESTDIR is honoured)
+install: ## release builds, man pages and bash completion under PREFIX, the plugin into CNI_BIN (DESTDIR is honoured)
 	$(CARGO) build --locked --release -p vswitchd -p cni-shim --bins
-	install -D -t $(DESTDIR)$(PREFIX)/bin $${CARGO_TARGET_DIR:-target}/release/vswitchd $${CARGO_TARGET_DIR:-target}/release/vswitchctl
-	install -D -t $(DESTDIR)$(CNI_BIN) $${CARGO_TARGET_DIR:-target}/release/vswitch
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(TARGET)/release/vswitchd $(TARGET)/release/vswitchctl
+	install -D -t $(DESTDIR)$(CNI_BIN) $(TARGET)/release/vswitch
+	$(TARGET)/release/vswitchctl man $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(TARGET)/release/vswitchctl completions bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vswitchctl
 
 tools: ## install the Debian packages that demo and tests need, if missing
 	@.ci/tools test

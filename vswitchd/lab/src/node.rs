@@ -148,7 +148,8 @@ impl<'a> Daemon<'a> {
             &["kill", "-s", signal, &pid.to_string()],
         )?;
         let start = Instant::now();
-        while self.pid() == Some(pid) {
+        // Gone is reaped: while a zombie still has threads to bury, its locks are held.
+        while self.sandbox.path(format!("/proc/{pid}")).exists() {
             if start.elapsed() > ENDED_WITHIN {
                 return Err(Error::Command {
                     what: format!("stopping vswitchd of node {}", self.node),

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use super::{Stage, narrator::Narrator};
+use super::{
+    Stage,
+    narrator::{Narrator, one_spaced},
+};
 use crate::error::{Result, io_error};
 
 const CONFIG: &str = include_str!("../../../../configs/lab/minikube.toml");
@@ -14,6 +17,16 @@ const ALLOW: (&str, &str) = (
     "allow-all-ingress.yaml",
     include_str!("../../../../configs/policy/allow-all-ingress.yaml"),
 );
+
+/// The route table of minikube-m02 in the walk-through.
+const ROUTES: [&str; 6] = [
+    "default via 172.16.30.1 dev eth0",
+    "10.244.120.64/26 via 172.16.30.6 dev tunl0 onlink",
+    "10.244.151.0/26 via 172.16.30.8 dev tunl0 onlink",
+    "blackhole 10.244.205.192/26",
+    "10.244.205.193 dev calic440f455693 scope link",
+    "172.16.30.0/24 dev eth0 scope link src 172.16.30.7",
+];
 
 const NGINX: &str = "10.244.205.193";
 const NGINX_MANUAL: &str = "10.244.151.1";
@@ -124,16 +137,16 @@ fn tables(stage: &mut Stage<'_>) -> Result<()> {
         .narrator
         .chapter("What the daemon of minikube-m02 knows");
     let output = stage.run("minikube-m02", "vswitchctl show routes")?;
-    for route in [
-        "default via 172.16.30.1 dev eth0",
-        "10.244.120.64/26 via 172.16.30.6 dev tunl0 onlink",
-        "10.244.151.0/26 via 172.16.30.8 dev tunl0 onlink",
-        "blackhole 10.244.205.192/26",
-        "10.244.205.193 dev calic440f455693 scope link",
-        "172.16.30.0/24 dev eth0 scope link src 172.16.30.7",
-    ] {
+    for route in ROUTES {
         stage.fact(&format!("route: {route}"), route, &output);
     }
+    let exactly = output.lines().map(one_spaced).eq(ROUTES.map(String::from));
+    stage.narrator.check(
+        "no other, and in this order",
+        exactly,
+        "the six routes",
+        &output,
+    );
     let output = stage.run("minikube-m02", "vswitchctl show nodes")?;
     for (node, address) in [
         ("minikube", "172.16.30.6/24"),

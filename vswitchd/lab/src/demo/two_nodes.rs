@@ -32,7 +32,7 @@ pub(super) fn play(narrator: &mut Narrator) -> Result<()> {
         );
     }
     stage.ping(FROM, "10.244.205.193", true)?;
-    let output = stage.run(FROM, "traceroute -n 10.244.205.193")?;
+    let output = stage.run(FROM, "traceroute -n -N 1 10.244.205.193")?;
     for (i, (address, who)) in HOPS.into_iter().enumerate() {
         let hop = i + 1;
         stage.fact(
