@@ -135,8 +135,8 @@ mod tests {
     fn frames_leave_in_the_order_of_their_time_and_not_before() {
         let mut shaper = Shaper::new();
         let at = |ms| Time::from_nanos(ms * 1_000_000);
-        for (ms, port) in [(30, 3), (10, 1), (10, 2)] {
-            shaper.hold(at(ms), PortId(port), Frame::from_packet(&[port as u8]));
+        for (ms, port) in [(30_u64, 3_u16), (10, 1), (10, 2)] {
+            shaper.hold(at(ms), PortId(port), Frame::from_packet(&[port.to_be_bytes()[1]]));
         }
         assert!(shaper.due(at(9)).is_none());
         assert_eq!(shaper.next_in(at(9)), Some(Duration::from_millis(1)));
