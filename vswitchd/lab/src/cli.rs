@@ -3,6 +3,7 @@
 mod status;
 
 use std::{
+    io,
     os::unix::process::ExitStatusExt,
     path::PathBuf,
     process::{ExitCode, ExitStatus},
@@ -17,6 +18,7 @@ use crate::{
     error::{Error, Result, io_error},
     lab::{Kill, Lab, take_down},
     state::StateDir,
+    tap,
 };
 
 /// Arguments of `vswitchctl lab`.
@@ -26,6 +28,7 @@ Examples:
   vswitchctl lab up -f configs/lab/minikube.toml
   vswitchctl lab exec nginx-manual -- ping -c 3 10.244.205.193
   vswitchctl lab ctl minikube-m02 -- show routes
+  vswitchctl lab tap minikube-m02 | tcpdump -n -r - ip proto 4
   vswitchctl lab apply configs/policy/default-deny-ingress.yaml
   vswitchctl lab restart minikube-m02 --kill
   vswitchctl lab down")]
@@ -66,6 +69,20 @@ enum Verb {
         /// Arguments of vswitchctl, such as `show routes`.
         #[arg(last = true, required = true)]
         arguments: Vec<String>,
+    },
+    /// Write the frames of an interface to standard output, as pcap for tcpdump, tshark or Wireshark.
+    Tap {
+        /// Pod, node, outside host or `gateway`.
+        target: String,
+        /// Which of its interfaces.
+        #[arg(short, long, default_value = "eth0")]
+        interface: String,
+    },
+    /// What `tap` runs inside.
+    #[command(hide = true)]
+    TapHere {
+        /// Which interface.
+        interface: String,
     },
     /// Put manifests in force: each is copied, under its file name, into the folder the daemons watch.
     Apply {
@@ -159,6 +176,8 @@ impl Verb {
             Self::Status { output } => status::print(&find()?, output == Output::Json),
             Self::Exec { target, command } => return exec(&find()?, &target, &command),
             Self::Ctl { node, arguments } => return ctl(&find()?, &node, arguments),
+            Self::Tap { target, interface } => return tap(&find()?, &target, &interface),
+            Self::TapHere { interface } => pour(&interface)?,
             Self::Apply { files } => {
                 let lab = find()?;
                 files.iter().try_for_each(|file| lab.apply(file))?;
@@ -244,6 +263,23 @@ fn exec(lab: &Lab, target: &str, command: &[String]) -> Result<ExitCode> {
     Ok(exit_code(status))
 }
 
+fn tap(lab: &Lab, target: &str, interface: &str) -> Result<ExitCode> {
+    let status = lab.tap(target, interface)?.status();
+    status
+        .map(exit_code)
+        .map_err(io_error("cannot run", "nsenter"))
+}
+
+/// A reader that has seen enough ends it without a complaint.
+fn pour(interface: &str) -> Result<()> {
+    match tap::pour(interface, &mut io::stdout().lock()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(io_error("cannot capture on", interface)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// As a shell has it: the command's own status, or 128 and the signal that ended it.
 fn exit_code(status: ExitStatus) -> ExitCode {
     let code = status
@@ -288,6 +324,7 @@ mod tests {
             .collect();
         assert!(examples.len() >= 6, "{help}");
         for example in examples {
+            let example = example.split(" | ").next().unwrap();
             Program::try_parse_from(example.split(' '))
                 .unwrap_or_else(|error| panic!("{example}: {error}"));
         }

@@ -3,6 +3,7 @@
 //! Each command is shown with its real output; every fact of the walk-through in it is checked here. The two labs are made
 //! from the example configs, under names of their own, and go down with the demo however it ends.
 
+mod capture;
 mod narrator;
 mod three_nodes;
 mod two_nodes;
@@ -13,7 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::narrator::{Narrator, one_spaced};
+use self::{
+    capture::Capture,
+    narrator::{Narrator, one_spaced},
+};
 use crate::{
     config::Config,
     error::{Error, Result, io_error},
@@ -99,28 +103,24 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Captures `count` packets in a place while another place pings; shows both, returns the capture.
+    /// Shows `count` packets of a place's eth0 that match a filter, while another place pings; returns the lines.
     fn capture(
         &mut self,
         place: &str,
-        tcpdump: &str,
+        filter: &str,
         count: usize,
         from: &str,
         to: &str,
     ) -> Result<String> {
-        // -Z: tcpdump would give up root for a user that a user namespace does not have.
-        let command = format!("tcpdump -Z root -l -n -i eth0 -c {count} {tcpdump}");
-        let argv: Vec<&str> = ["timeout", "10"]
-            .into_iter()
-            .chain(command.split(' '))
-            .collect();
-        let mut capture = narrator::Capture::start(self.lab.command(place, &argv)?)
+        let reader = format!("tcpdump -n -l -c {count} -r - {filter}");
+        let mut capture = Capture::start(self.lab.tap(place, "eth0")?, &reader)
             .map_err(io_error("cannot run", "tcpdump"))?;
         capture
-            .wait_for("listening on")
+            .wait_for("reading from")
             .map_err(|said| Error::Requirement(format!("tcpdump does not run: {said}")))?;
         self.run(from, &format!("ping -c 1 -W 2 {to}"))?;
-        self.narrator.command(place, &command);
+        self.narrator
+            .command("", &format!("vswitchctl lab tap {place} | {reader}"));
         let text = capture
             .finish()
             .map_err(io_error("cannot read from", "tcpdump"))?;

@@ -199,6 +199,16 @@ impl Lab {
             .map_err(io_error("cannot run", "nsenter"))
     }
 
+    /// A command that writes the frames of an interface of a pod, node, outside host or `gateway` to its standard
+    /// output, as pcap.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], or `vswitchctl` is not found.
+    pub fn tap(&self, target: &str, interface: &str) -> Result<Command> {
+        let program = Binaries::find()?.vswitchctl.to_string_lossy().into_owned();
+        self.command(target, &[program.as_str(), "lab", "tap-here", interface])
+    }
+
     fn netns(&self, target: &str) -> Result<String> {
         let nodes = self.config.nodes.iter().map(|node| node.name.clone());
         let outside = self

@@ -18,7 +18,7 @@
 //! - [`node`]: daemons. - [`pod`] and [`cni`]: pods as a runtime makes them. - [`manifest`]: what the
 //!   API server would say, as YAML files. - [`state`]: what later commands find a lab by.
 //! - [`Lab`]: all of it in one value, for tests and benches: dropped, it is gone.
-//! - [`cli`]: `vswitchctl lab`. - [`demo`]: `vswitchctl lab demo`.
+//! - [`tap`]: frames for readers outside. - [`cli`]: `vswitchctl lab`. - [`demo`]: `vswitchctl lab demo`.
 #![forbid(unsafe_code)]
 
 pub mod binaries;
@@ -34,6 +34,7 @@ pub mod pod;
 pub mod requirements;
 pub mod sandbox;
 pub mod state;
+pub mod tap;
 pub mod topology;
 
 pub use config::Config;

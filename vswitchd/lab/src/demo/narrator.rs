@@ -1,10 +1,7 @@
 //! Tells the demo: commands, outputs, facts; colours on a terminal only.
 #![expect(clippy::print_stdout, reason = "telling is what this file is for")]
 
-use std::{
-    io::{self, BufRead, BufReader, IsTerminal, Read},
-    process::{Child, ChildStderr, Command, Stdio},
-};
+use std::io::{self, IsTerminal};
 
 /// Counts the facts it tells.
 #[derive(Debug)]
@@ -94,52 +91,6 @@ impl Narrator {
 /// A line with every run of blanks as one.
 pub(super) fn one_spaced(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// A program that listens while something else happens.
-#[derive(Debug)]
-pub(super) struct Capture {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-}
-
-impl Capture {
-    pub(super) fn start(mut command: Command) -> io::Result<Self> {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn()?;
-        let stderr = child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok(Self {
-            child,
-            stderr: BufReader::new(stderr),
-        })
-    }
-
-    /// Waits until it says so on standard error; if it never does, what it said instead.
-    pub(super) fn wait_for(&mut self, words: &str) -> Result<(), String> {
-        let mut said = String::new();
-        let mut line = String::new();
-        while self.stderr.read_line(&mut line).unwrap_or(0) > 0 {
-            if line.contains(words) {
-                return Ok(());
-            }
-            said += &line;
-            line.clear();
-        }
-        Err(said.trim().into())
-    }
-
-    /// Waits for its end; returns its standard output.
-    pub(super) fn finish(mut self) -> io::Result<String> {
-        let mut text = String::new();
-        if let Some(mut stdout) = self.child.stdout.take() {
-            stdout.read_to_string(&mut text)?;
-        }
-        self.child.wait()?;
-        Ok(text)
-    }
 }
 
 #[cfg(test)]
