@@ -14,8 +14,8 @@ help: ## list the targets
 
 demo: ## play the walk-through on real interfaces and check every fact of it
 	@.ci/tools demo
-	$(CARGO) build --locked -p vswitchd -p cni-shim --bins
-	$(CARGO) run --locked --quiet -p vswitchd --bin vswitchctl -- lab demo
+	$(CARGO) build --locked --profile demo -p vswitchd -p cni-shim --bins
+	$(TARGET)/demo/vswitchctl lab demo
 
 test: ## unit, property, walk and namespace tests
 	@.ci/tools test
