@@ -35,8 +35,10 @@ check: ## formatting, lints, documentation, licences
 	else $(CARGO) test --locked --quiet -p lab --test licences; fi
 
 fuzz: ## every fuzz target for FUZZ_SECONDS each (needs a nightly toolchain and cargo-fuzz)
-	for crate in packet policy; do for target in $$(cd $$crate && $(CARGO) +nightly fuzz list); do \
-	(cd $$crate && $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; done; done
+	for folder in $(wildcard */fuzz */*/fuzz); do \
+	targets=$$(cd $$folder/.. && $(CARGO) +nightly fuzz list) || exit 1; \
+	for target in $$targets; do \
+	(cd $$folder/.. && $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; done; done
 
 bench: ## what the data plane costs on this machine
 	$(CARGO) bench --locked -p vswitch-bench
