@@ -18,6 +18,11 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
+    /// Makes it `total`. Only the owning worker may call this.
+    pub fn set(&self, total: u64) {
+        self.0.store(total, Relaxed);
+    }
+
     /// A recent value.
     #[inline]
     pub fn get(&self) -> u64 {
@@ -38,6 +43,9 @@ pub struct PortCounters {
     pub tx_bytes: Counter,
     /// Frames that came in here and were dropped.
     pub drops: Counter,
+    /// Frames lost before the walk could see them: the worker read too slowly
+    /// for the kernel's queue, or could not read what the frame was.
+    pub missed: Counter,
 }
 
 /// What one worker counted in all.

@@ -123,7 +123,7 @@ impl Local {
 
     pub(crate) fn count_flows(&self) {
         let flows = &self.counters.flows;
-        flows.add((self.flows.len() as u64).wrapping_sub(flows.get()));
+        flows.set(self.flows.len() as u64);
     }
 
     /// May one more ICMP error be sent because of this port?

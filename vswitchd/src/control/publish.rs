@@ -97,6 +97,8 @@ pub struct PortCounters {
     pub tx_bytes: u64,
     /// Frames that came by it and were dropped.
     pub drops: u64,
+    /// Frames lost before the switch saw them: it read too slowly, or could not read them.
+    pub missed: u64,
 }
 
 /// What only the workers know at this moment. May block for a batch or two.

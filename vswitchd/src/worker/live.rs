@@ -84,6 +84,7 @@ impl Live for LiveWorkers {
                     tx_frames: sum(|c| c.tx_frames.get()),
                     tx_bytes: sum(|c| c.tx_bytes.get()),
                     drops: sum(|c| c.drops.get()),
+                    missed: sum(|c| c.missed.get()),
                 }
             })
             .collect();
@@ -100,7 +101,11 @@ fn row(worker: usize, flow: &Flow, expires_seconds: u64) -> ConntrackRow {
         src: key.src,
         dst: key.dst,
         src_port: key.src_port,
-        dst_port: if key.protocol == packet::Protocol::ICMP { 0 } else { key.dst_port },
+        dst_port: if key.protocol == packet::Protocol::ICMP {
+            0
+        } else {
+            key.dst_port
+        },
         state: flow.state.to_string(),
         expires_seconds,
         packets: flow.packets.iter().sum(),

@@ -65,6 +65,14 @@ impl Outbox {
         !self.pending.is_empty()
     }
 
+    /// Brings the count of frames that never reached the walk up to date: one
+    /// system call.
+    pub(super) fn count_missed(&mut self) {
+        let losses = self.io.losses();
+        let missed = self.io.kernel_drops() + losses.unreadable + losses.misfit;
+        self.counters.missed.set(missed);
+    }
+
     /// What still waits; the device is closed.
     pub(super) fn into_pending(self) -> Vec<Frame> {
         self.pending

@@ -121,11 +121,7 @@ impl Ports {
 
     /// One socket a worker, opened in the workers' order: the kernel's fan-out
     /// numbers its members so.
-    fn open_ends(
-        &self,
-        id: PortId,
-        wanted: &Wanted,
-    ) -> Result<Vec<Box<dyn PortIo>>, PublishError> {
+    fn open_ends(&self, id: PortId, wanted: &Wanted) -> Result<Vec<Box<dyn PortIo>>, PublishError> {
         let members = self.commands.len() as u16;
         let config = PacketConfig {
             interface: &wanted.interface,

@@ -103,7 +103,9 @@ impl Switch {
             queues: count,
         })?;
         let failed = |worker, source| SwitchError::Thread { worker, source };
-        let wakers = (0..count).map(|_| Waker::new()).collect::<Result<Vec<_>, _>>();
+        let wakers = (0..count)
+            .map(|_| Waker::new())
+            .collect::<Result<Vec<_>, _>>();
         let wakers = wakers.map_err(|source| failed(0, source))?;
         let first = dataplane::compile(
             &closed(state, config.host_mtu_bytes),
@@ -137,7 +139,12 @@ impl Switch {
         }
         let registry = Arc::default();
         let ports = Ports::new(commands.clone(), wakers, Arc::clone(&registry));
-        ports.adopt(HOST, tun.into_iter().map(|end| Box::new(end) as Box<dyn PortIo>).collect());
+        ports.adopt(
+            HOST,
+            tun.into_iter()
+                .map(|end| Box::new(end) as Box<dyn PortIo>)
+                .collect(),
+        );
         let live = LiveWorkers::new(Arc::clone(&shared), commands.clone(), registry);
         let switch = Self {
             shared,
@@ -177,7 +184,8 @@ impl Switch {
     /// Frees snapshots that every worker has moved past.
     fn reclaim(&mut self) {
         let oldest = self.shared.oldest_used();
-        self.retired.retain(|snapshot| snapshot.generation >= oldest);
+        self.retired
+            .retain(|snapshot| snapshot.generation >= oldest);
     }
 }
 
@@ -202,7 +210,10 @@ impl Publisher for Switch {
             let waited = start.elapsed();
             if waited > PATIENCE {
                 let waited_ms = waited.as_millis() as u64;
-                return Err(PublishError::Late { generation, waited_ms });
+                return Err(PublishError::Late {
+                    generation,
+                    waited_ms,
+                });
             }
             std::thread::sleep(Duration::from_micros(50));
         }

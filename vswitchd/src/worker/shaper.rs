@@ -78,9 +78,7 @@ impl Shaper {
         let egress = world
             .workload(from)
             .and_then(|from| from.egress_limit.as_ref());
-        let ingress = world
-            .workload(to)
-            .and_then(|to| to.ingress_limit.as_ref());
+        let ingress = world.workload(to).and_then(|to| to.ingress_limit.as_ref());
         if egress.is_none() && ingress.is_none() {
             return Verdict::Now;
         }
@@ -114,16 +112,12 @@ impl Shaper {
         if self.waiting.peek()?.0.departure > now {
             return None;
         }
-        self.waiting
-            .pop()
-            .map(|Reverse(due)| (due.port, due.frame))
+        self.waiting.pop().map(|Reverse(due)| (due.port, due.frame))
     }
 
     /// How long until the next frame's time comes.
     pub(super) fn next_in(&self, now: Time) -> Option<Duration> {
-        self.waiting
-            .peek()
-            .map(|next| next.0.departure.since(now))
+        self.waiting.peek().map(|next| next.0.departure.since(now))
     }
 }
 
@@ -136,7 +130,11 @@ mod tests {
         let mut shaper = Shaper::new();
         let at = |ms| Time::from_nanos(ms * 1_000_000);
         for (ms, port) in [(30_u64, 3_u16), (10, 1), (10, 2)] {
-            shaper.hold(at(ms), PortId(port), Frame::from_packet(&[port.to_be_bytes()[1]]));
+            shaper.hold(
+                at(ms),
+                PortId(port),
+                Frame::from_packet(&[port.to_be_bytes()[1]]),
+            );
         }
         assert!(shaper.due(at(9)).is_none());
         assert_eq!(shaper.next_in(at(9)), Some(Duration::from_millis(1)));

@@ -58,6 +58,7 @@ pub(super) struct Worker {
     pool: Vec<Frame>,
     shaper: Shaper,
     handed_to: Vec<bool>,
+    ticked: Time,
     running: bool,
 }
 
@@ -75,6 +76,7 @@ impl Worker {
             pool: frames(POOL),
             shaper: Shaper::new(),
             handed_to: vec![false; parts.inboxes.len()],
+            ticked: Time::default(),
             running: true,
             parts,
         })
@@ -113,6 +115,11 @@ impl Worker {
         self.release(now);
         self.flush();
         self.parts.local.expire(now);
+        if now.since(self.ticked) >= TICK {
+            self.ticked = now;
+            let open = self.ports.iter_mut().flatten();
+            open.for_each(Outbox::count_missed);
+        }
         for event in self.parts.local.take_events() {
             // The control plane may be slow; the same event comes again.
             let _ = self.parts.events.try_send(event);
@@ -130,7 +137,10 @@ impl Worker {
         }
         let start = self.parts.clock.now();
         while self.parts.clock.now().since(start) < self.parts.spin {
-            let nothing = self.poller.wait(&mut self.ready, Some(Duration::ZERO)).is_ok()
+            let nothing = self
+                .poller
+                .wait(&mut self.ready, Some(Duration::ZERO))
+                .is_ok()
                 && self.ready.is_empty();
             if !nothing {
                 return Duration::ZERO;
