@@ -96,6 +96,11 @@ impl Counters {
         self.drops[reason as usize].add(1);
     }
 
+    /// Counts `n` frames dropped for `reason`.
+    pub fn drop_many(&self, reason: DropReason, n: u64) {
+        self.drops[reason as usize].add(n);
+    }
+
     /// How many frames were dropped for `reason`.
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.drops[reason as usize].get()

@@ -18,6 +18,8 @@ pub(super) struct Outbox {
     pub(super) io: Box<dyn PortIo>,
     pub(super) counters: Arc<PortCounters>,
     pending: Vec<Frame>,
+    /// Segments of cut super-segments that found no room, as far as counted.
+    segments_lost: u64,
     /// Already in the worker's list of ports to flush.
     pub(super) listed: bool,
 }
@@ -28,6 +30,7 @@ impl Outbox {
             io,
             counters,
             pending: Vec::with_capacity(BACKLOG),
+            segments_lost: 0,
             listed: false,
         }
     }
@@ -65,10 +68,12 @@ impl Outbox {
         !self.pending.is_empty()
     }
 
-    /// Brings the count of frames that never reached the walk up to date: one
+    /// Brings the counts of what the device and the kernel lost up to date: one
     /// system call.
-    pub(super) fn count_missed(&mut self) {
+    pub(super) fn count_losses(&mut self, counters: &Counters) {
         let losses = self.io.losses();
+        counters.drop_many(DropReason::DeviceFull, losses.segments - self.segments_lost);
+        self.segments_lost = losses.segments;
         let missed = self.io.kernel_drops() + losses.unreadable + losses.misfit;
         self.counters.missed.set(missed);
     }

@@ -117,8 +117,10 @@ impl Worker {
         self.parts.local.expire(now);
         if now.since(self.ticked) >= TICK {
             self.ticked = now;
-            let open = self.ports.iter_mut().flatten();
-            open.for_each(Outbox::count_missed);
+            let counters = self.parts.local.counters();
+            for port in self.ports.iter_mut().flatten() {
+                port.count_losses(counters);
+            }
         }
         for event in self.parts.local.take_events() {
             // The control plane may be slow; the same event comes again.
