@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
     time::Duration,
@@ -13,38 +13,45 @@ use lab::Lab;
 /// Until a frame that has passed is a line.
 const PRINTED: Duration = Duration::from_millis(150);
 
-/// A capture that runs.
+/// A capture that runs: a tap inside the lab, and tcpdump outside that reads it.
 pub(crate) struct Capture {
-    child: Child,
+    tap: Child,
+    reader: Child,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl Capture {
     /// Starts one; returns when it listens.
     pub(crate) fn start(lab: &Lab, target: &str, interface: &str, filter: &str) -> Self {
-        let argv = "tcpdump -l -n -e -v --immediate-mode -i"
-            .split(' ')
-            .chain([interface, filter]);
-        let mut command = lab.command(target, &argv.collect::<Vec<_>>()).unwrap();
-        command
+        let mut tap = lab.tap(target, interface).unwrap();
+        let mut tap = tap
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut complaints = BufReader::new(child.stderr.take().unwrap()).lines();
-        let listens = complaints
-            .by_ref()
-            .any(|line| line.is_ok_and(|line| line.contains("listening on")));
-        assert!(listens, "tcpdump on {target} {interface}: {filter}");
+            .spawn()
+            .unwrap();
+        let mut reader = Command::new("tcpdump")
+            .args(["-l", "-n", "-e", "-v", "-r", "-", filter])
+            .env("PATH", lab::binaries::system_path())
+            .stdin(tap.stdout.take().unwrap())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut words = BufReader::new(reader.stderr.take().unwrap())
+            .lines()
+            .map_while(Result::ok);
+        // The tap writes the file's header when its socket is open.
+        let reads = words.any(|line| line.contains("reading from file"));
+        assert!(reads, "tcpdump of {target} {interface}: {filter}");
+        thread::spawn(move || words.for_each(drop));
         let lines = Arc::new(Mutex::new(Vec::new()));
-        let (frames, output) = (Arc::clone(&lines), child.stdout.take().unwrap());
+        let (frames, output) = (Arc::clone(&lines), reader.stdout.take().unwrap());
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 note(&mut frames.lock().unwrap(), line);
             }
         });
-        thread::spawn(move || complaints.for_each(drop));
-        Self { child, lines }
+        Self { tap, reader, lines }
     }
 
     /// The frames so far.
@@ -64,7 +71,9 @@ fn note(frames: &mut Vec<String>, line: String) {
 
 impl Drop for Capture {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        for child in [&mut self.tap, &mut self.reader] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }

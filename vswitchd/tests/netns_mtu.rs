@@ -1,0 +1,202 @@
+//! Sizes: what is too big is told to its sender, cut where it may be, and learned where the underlay is narrow.
+
+#![forbid(unsafe_code)]
+
+mod netns_common;
+
+use lab::Lab;
+use netns_common::{
+    M02_ADDRESS, M03, MANUAL, NGINX, Running, listens, minikube, ok, python, run, shell, show,
+    soon, text,
+};
+use serde_json::Value;
+
+/// Receives a connection's bytes, then says how many and their SHA-256.
+const SINK: &str = r#"
+import hashlib, socket
+server = socket.create_server(("", 7000))
+connection, _ = server.accept()
+digest, size = hashlib.sha256(), 0
+while data := connection.recv(1 << 16):
+    digest.update(data)
+    size += len(data)
+print(size, digest.hexdigest())
+"#;
+
+/// Sends 20 MB that differ everywhere, at most for 20 s, then says their SHA-256.
+const SOURCE: &str = r#"
+import hashlib, random, socket
+data = random.Random(1).randbytes(20_000_000)
+connection = socket.create_connection(("VICTIM", 7000), 5)
+connection.settimeout(20)
+connection.sendall(data)
+connection.close()
+print(len(data), hashlib.sha256(data).hexdigest())
+"#;
+
+/// 20 MB from `nginx-manual` to `nginx`, which must arrive as they are.
+fn bulk(lab: &Lab) {
+    let sink = Running::python(lab, "nginx", SINK);
+    listens(lab, "nginx", 7000);
+    let sent = python(lab, "nginx-manual", &SOURCE.replace("VICTIM", NGINX));
+    assert_eq!(sink.finish(), sent);
+}
+
+/// Puts a router between node m03 and the bridge, whose way to the bridge takes `mtu` bytes, and which says so.
+///
+/// The node keeps its address and its neighbours; the router answers ARP for both sides.
+fn narrow_way_to_m03(lab: &Lab, mtu: u32) {
+    let port = lab
+        .config()
+        .nodes
+        .iter()
+        .position(|node| node.name == M03)
+        .unwrap();
+    let script = format!(
+        "set -e
+        ip netns add router
+        ip link set uplink{port} nomaster down
+        ip link set uplink{port} netns router
+        ip link add narrow type veth peer name bridge netns router
+        ip link set narrow master underlay up mtu {mtu}
+        ip -n router link set lo up
+        ip -n router link set uplink{port} up
+        ip -n router link set bridge up mtu {mtu}
+        ip -n router address add 172.16.30.253/32 dev lo
+        ip -n router route add 172.16.30.8/32 dev uplink{port}
+        ip -n router route add 172.16.30.0/24 dev bridge
+        ip netns exec router sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+        for i in bridge uplink{port}; do
+            ip netns exec router sh -c \"echo 1 >/proc/sys/net/ipv4/conf/$i/proxy_arp; echo 0 >/proc/sys/net/ipv4/conf/$i/send_redirects\"
+        done"
+    );
+    lab.sandbox()
+        .run("putting a router in", None, &["sh", "-c", &script])
+        .unwrap();
+    for node in &lab.config().nodes {
+        ok(lab, &node.name, "ip neigh flush dev eth0");
+    }
+}
+
+/// A lab whose pods' interfaces have 1500 bytes, though the way to other nodes has 1480: as a user may configure it.
+fn pods_of_1500(name: &str) -> Lab {
+    let mut config = minikube(name);
+    config.cni.vswitch.insert("mtu".into(), 1500.into());
+    let lab = Lab::up(config).unwrap();
+    assert!(ok(&lab, "nginx", "ip link show eth0").contains("mtu 1500"));
+    lab
+}
+
+fn path_mtu(lab: &Lab, node: &str, peer: &str) -> u64 {
+    let rows = show(lab, node, "nodes");
+    let row = rows
+        .iter()
+        .find(|row| row["name"] == Value::from(peer))
+        .unwrap();
+    row["path_mtu"].as_u64().unwrap()
+}
+
+#[test]
+fn a_transfer_recovers_from_a_pod_interface_of_1500_and_an_underlay_of_1400() {
+    let lab = pods_of_1500("mtu-underlay");
+    narrow_way_to_m03(&lab, 1400);
+    soon("the way is open again", || {
+        netns_common::pings(&lab, "nginx-manual", NGINX)
+    });
+    assert_eq!(path_mtu(&lab, M03, "minikube-m02"), 1500);
+    bulk(&lab);
+    assert_eq!(
+        path_mtu(&lab, M03, "minikube-m02"),
+        1400,
+        "learned from the router"
+    );
+    let route = ok(&lab, "nginx-manual", &format!("ip route get {NGINX}"));
+    assert!(route.contains("mtu 1380"), "the pod was told: {route}");
+    assert_eq!(path_mtu(&lab, M03, "minikube"), 1500, "of this peer only");
+}
+
+#[test]
+fn a_transfer_recovers_from_a_pod_interface_of_1500() {
+    let lab = pods_of_1500("mtu-pod");
+    bulk(&lab);
+}
+
+#[test]
+fn a_pod_is_told_the_mtu_when_it_may_not_fragment() {
+    let lab = pods_of_1500("mtu-told");
+    let ping = format!("ping -n -M do -c 1 -W 1 -s 1472 {NGINX}");
+    let told = text(&run(&lab, "nginx-manual", &ping));
+    assert!(
+        told.contains("Frag needed and DF set (mtu = 1480)"),
+        "{told}"
+    );
+    assert!(
+        told.contains("From 10.244.151.0 "),
+        "from the node's tunl0 address: {told}"
+    );
+    ok(
+        &lab,
+        "nginx-manual",
+        &format!("ping -n -M do -c 1 -W 1 -s 1452 {NGINX}"),
+    );
+}
+
+#[test]
+fn what_may_be_fragmented_is_and_arrives_whole() {
+    let lab = pods_of_1500("mtu-fragments");
+    ok(
+        &lab,
+        "nginx-manual",
+        &format!("ping -n -M dont -c 3 -i 0.1 -W 1 -s 4000 {NGINX}"),
+    );
+    // 1472 bytes fit the pod's interface whole: the node has to cut.
+    ok(
+        &lab,
+        "nginx-manual",
+        &format!("ping -n -M dont -c 3 -i 0.1 -W 1 -s 1472 {NGINX}"),
+    );
+    // And between the node's own address and the pod.
+    ok(
+        &lab,
+        "nginx-manual",
+        &format!("ping -n -M dont -c 3 -i 0.1 -W 1 -s 4000 {M02_ADDRESS}"),
+    );
+    ok(
+        &lab,
+        M03,
+        &format!("ping -n -M dont -c 3 -i 0.1 -W 1 -s 4000 {MANUAL}"),
+    );
+    ok(
+        &lab,
+        M03,
+        &format!("ping -n -M dont -c 3 -i 0.1 -W 1 -s 4000 {NGINX}"),
+    );
+}
+
+#[test]
+fn datagrams_of_every_size_cross_intact() {
+    let lab = Lab::up(minikube("mtu-datagrams")).unwrap();
+    let echo = Running::python(
+        &lab,
+        "nginx",
+        "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('', 7000))\nwhile True: s.sendto(*s.recvfrom(65536))",
+    );
+    soon("the echo listens", || {
+        shell(&lab, "nginx", "ss -Hlnu").contains(":7000")
+    });
+    let script = r#"
+import random, socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect(("VICTIM", 7000))
+s.settimeout(2)
+bytes_of = random.Random(1).randbytes
+sizes = [*range(1, 64), *range(64, 8001, 61), *range(1440, 1480), *range(2890, 2930), 8000]
+for size in sizes:
+    data = bytes_of(size)
+    s.send(data)
+    assert s.recv(65536) == data, size
+print(len(sizes), "sizes")
+"#;
+    python(&lab, "nginx-manual", &script.replace("VICTIM", NGINX));
+    drop(echo);
+}
