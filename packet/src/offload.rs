@@ -7,6 +7,8 @@ use crate::{Protocol, checksum, ipv4};
 
 /// Bytes of the header.
 pub const VIRTIO_LEN: usize = 10;
+/// Segments that one super-segment may become.
+const MAX_SEGMENTS: usize = 2048;
 
 const F_NEEDS_CSUM: u8 = 1;
 const F_DATA_VALID: u8 = 2;
@@ -214,6 +216,13 @@ impl Offload {
         }
         match self.gso {
             None => Ok(()),
+            // Real stacks stay far below (the smallest MSS is 36): more would make one frame a flood.
+            Some(Gso { kind, size, .. }) if packet_len > usize::from(size) * MAX_SEGMENTS => {
+                Err(Error::GsoKind {
+                    kind,
+                    protocol: header.protocol,
+                })
+            }
             Some(Gso {
                 kind: GsoKind::Tcp4,
                 ..

@@ -49,6 +49,12 @@ impl Bandwidth {
         let paid = Time::from_nanos(before).max(now) + cost;
         Some(now + paid.since(now).saturating_sub(self.burst.max(cost)))
     }
+
+    /// Gives back what a frame of `bytes` was charged: it does not leave.
+    pub fn refund(&self, bytes: usize) {
+        let cost = bits_at(bytes as u64 * 8, self.rate_bits_per_second);
+        self.paid_at.fetch_sub(cost.as_nanos() as u64, Relaxed);
+    }
 }
 
 fn bits_at(bits: u64, rate: u64) -> Duration {

@@ -19,11 +19,12 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    /// Takes a token; false when there is none.
-    pub(crate) fn take(&mut self, now: Time) -> bool {
+    /// Takes a token; false when there is none. Each of `workers` has a bucket
+    /// of its own and gives its share.
+    pub(crate) fn take(&mut self, now: Time, workers: u16) -> bool {
         let start = self.full_at.max(now);
-        let cost = Duration::from_nanos(COST_NANOS);
-        if (start + cost).since(now) > cost * BURST as u32 {
+        let cost = Duration::from_nanos(COST_NANOS * u64::from(workers));
+        if (start + cost).since(now) > Duration::from_nanos(COST_NANOS * BURST) {
             return false;
         }
         self.full_at = start + cost;
@@ -40,12 +41,12 @@ mod tests {
         let mut limiter = Limiter::default();
         let start = Time::from_secs(1000);
         assert_eq!(
-            (0..1000).filter(|_| limiter.take(start)).count() as u64,
+            (0..1000).filter(|_| limiter.take(start, 1)).count() as u64,
             BURST
         );
         let later = start + Duration::from_millis(500);
         assert_eq!(
-            (0..1000).filter(|_| limiter.take(later)).count() as u64,
+            (0..1000).filter(|_| limiter.take(later, 1)).count() as u64,
             RATE_PER_SECOND / 2
         );
     }

@@ -132,7 +132,7 @@ impl Local {
         if self.limiters.len() < wanted {
             self.limiters.resize(wanted, Limiter::default());
         }
-        self.limiters[port.index()].take(now)
+        self.limiters[port.index()].take(now, self.workers)
     }
 
     /// The next outer identification for `packets` tunnel packets. They are

@@ -15,6 +15,7 @@ mod smoltcp_hosts;
 mod walk_arp;
 mod walk_conntrack;
 mod walk_drops;
+mod walk_evasion;
 mod walk_flow_table;
 mod walk_host;
 mod walk_icmp;

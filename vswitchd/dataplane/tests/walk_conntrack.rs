@@ -170,6 +170,14 @@ fn a_tightened_policy_cuts_what_it_denies_and_others_do_not_notice() {
     house.pod_sends(CLIENT, &other).only_at_pod(NGINX_MANUAL);
     assert_eq!(house.nodes[M02].count(|counters| &counters.flows_cut), 1);
 
+    // The server talks on, but does not begin the flow anew from its side.
+    house
+        .pod_sends(NGINX, &to_client(ACK))
+        .died_of(M02, DropReason::PolicyIngress);
+    house
+        .pod_sends(NGINX_MANUAL, &to_server(ACK))
+        .died_of(M02, DropReason::PolicyIngress);
+
     house.policy("");
     house
         .pod_sends(NGINX_MANUAL, &to_server(ACK))

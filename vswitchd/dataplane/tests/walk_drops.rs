@@ -128,9 +128,7 @@ fn proof(reason: DropReason) -> Proof {
         }
         DropReason::FragmentFailed => Dies(|h| too_big_to_cut(h, 27, usize::MAX)),
         DropReason::DeviceFull => Dies(|h| too_big_to_cut(h, 100, 3)),
-        DropReason::UnresolvedNextHop => {
-            Elsewhere("vswitchd worker: the raw socket refuses the packet")
-        }
+        DropReason::UnresolvedNextHop => Dies(unresolved_plain_peer),
         DropReason::BandwidthExceeded => Elsewhere("vswitchd worker: it asks Bandwidth::departure"),
         DropReason::DeviceError => Elsewhere("vswitchd worker: tx_batch of a device that is down"),
         DropReason::HandOffFull => Elsewhere("vswitchd worker: a ring that nobody empties"),
@@ -287,10 +285,23 @@ fn fragment_of(packet: &[u8], offset: u16, len: usize) -> Vec<u8> {
     })
 }
 
+/// Only tunnel packets can be given to the kernel: plain ones would come back.
+fn unresolved_plain_peer(house: &mut House) -> Outcome {
+    house.edit(M02, |description| {
+        for peer in &mut description.peers {
+            peer.plain_blocks = std::mem::take(&mut peer.tunneled_blocks);
+            peer.next_hop_mac = None;
+        }
+    });
+    house.pod_sends(NGINX, &udp())
+}
+
 fn conntrack_full(house: &mut House) -> Outcome {
     house.nodes[M02].start(1, 1, house.now);
     let open = build::tcp(NGINX, CLIENT, 1, 80, TcpFlags::ACK, 0, b"");
     house.pod_sends(NGINX, &open).only_at_pod(CLIENT);
+    let answer = build::tcp(CLIENT, NGINX, 80, 1, TcpFlags::ACK, 0, b"");
+    house.pod_sends(CLIENT, &answer).only_at_pod(NGINX);
     house.pod_sends(
         NGINX,
         &build::tcp(NGINX, CLIENT, 2, 80, TcpFlags::SYN, 0, b""),

@@ -38,6 +38,8 @@ fn a_table_full_of_open_connections_refuses_newcomers_and_keeps_them() {
     let open = |port| build::tcp(NGINX, CLIENT, port, 80, ACK, 0, b"");
     for port in [1, 2] {
         house.pod_sends(NGINX, &open(port)).only_at_pod(CLIENT);
+        let answer = build::tcp(CLIENT, NGINX, 80, port, ACK, 0, b"");
+        house.pod_sends(CLIENT, &answer).only_at_pod(NGINX);
     }
     house
         .pod_sends(NGINX, &open(3))

@@ -5,19 +5,23 @@ use std::sync::Arc;
 
 use dataplane::{Counters, DropReason, PortCounters};
 use packet::Frame;
-use port::PortIo;
+use port::{Poller, PortIo};
 
-/// Frames that wait for a full device at most; then the newest are dropped.
+/// Frames queued in one turn at most; then the newest are dropped.
 const BACKLOG: usize = 256;
+/// The same while the device is full, so that it does not take all buffers.
+const STUCK_BACKLOG: usize = 32;
 /// How often a full device is asked again at once before the worker goes on
 /// with something else.
-const RETRIES: usize = 2;
+const RETRIES: usize = 1;
 
 /// One port as one worker serves it.
 pub(super) struct Outbox {
     pub(super) io: Box<dyn PortIo>,
     pub(super) counters: Arc<PortCounters>,
     pending: Vec<Frame>,
+    /// The device was full at the last flush.
+    stuck: bool,
     /// Segments of cut super-segments that found no room, as far as counted.
     segments_lost: u64,
     /// Already in the worker's list of ports to flush.
@@ -30,6 +34,7 @@ impl Outbox {
             io,
             counters,
             pending: Vec::with_capacity(BACKLOG),
+            stuck: false,
             segments_lost: 0,
             listed: false,
         }
@@ -38,7 +43,8 @@ impl Outbox {
     /// Queues a frame; gives it back when the backlog is full.
     #[inline]
     pub(super) fn push(&mut self, frame: Frame) -> Result<(), Frame> {
-        if self.pending.len() >= BACKLOG {
+        let limit = if self.stuck { STUCK_BACKLOG } else { BACKLOG };
+        if self.pending.len() >= limit {
             return Err(frame);
         }
         self.pending.push(frame);
@@ -65,7 +71,22 @@ impl Outbox {
             }
         }
         pool.extend(self.pending.drain(..done));
-        !self.pending.is_empty()
+        self.stuck = !self.pending.is_empty();
+        self.stuck
+    }
+
+    /// Says what is wrong with the device. A link that is down comes up again;
+    /// anything else would be reported for ever, so it is no longer watched.
+    pub(super) fn complain(&self, poller: &Poller, error: &io::Error) {
+        let port = self.io.name();
+        if error.raw_os_error() == Some(nix::Error::ENETDOWN as i32) {
+            return tracing::debug!(port, "link is down");
+        }
+        tracing::error!(port, %error, "device is gone: the port is silent until it is opened again");
+        if let Some(fd) = self.io.poll_fd() {
+            // It was watched, or was not: now it is not.
+            let _ = poller.remove(fd);
+        }
     }
 
     /// Brings the counts of what the device and the kernel lost up to date: one

@@ -47,6 +47,8 @@ pub(super) struct Ports {
     commands: Vec<Sender<Command>>,
     wakers: Vec<Waker>,
     registry: Registry,
+    /// The last fan-out group given; never one whose sockets may still be open.
+    group: u16,
 }
 
 impl Ports {
@@ -60,6 +62,7 @@ impl Ports {
             commands,
             wakers,
             registry,
+            group: 0,
         }
     }
 
@@ -87,7 +90,7 @@ impl Ports {
             if self.open.get(id) == Some(wanted) {
                 continue;
             }
-            let ends = self.open_ends(*id, wanted)?;
+            let ends = self.open_ends(wanted)?;
             await_running(&wanted.interface);
             self.forget(*id);
             self.adopt(*id, ends);
@@ -114,20 +117,25 @@ impl Ports {
     }
 
     fn forget(&mut self, id: PortId) {
-        if let Some(open) = self.open.remove(&id) {
-            self.registry.remove(&open.interface);
+        let Some(closed) = self.open.remove(&id) else {
+            return;
+        };
+        let mut others = self.open.values();
+        if !others.any(|open| open.interface == closed.interface) {
+            self.registry.remove(&closed.interface);
         }
     }
 
     /// One socket a worker, opened in the workers' order: the kernel's fan-out
     /// numbers its members so.
-    fn open_ends(&self, id: PortId, wanted: &Wanted) -> Result<Vec<Box<dyn PortIo>>, PublishError> {
+    fn open_ends(&mut self, wanted: &Wanted) -> Result<Vec<Box<dyn PortIo>>, PublishError> {
         let members = self.commands.len() as u16;
+        self.group = self.group.wrapping_add(1);
         let config = PacketConfig {
             interface: &wanted.interface,
             filter: wanted.filter.clone(),
             fanout: (members > 1).then_some(Fanout {
-                group: id.0,
+                group: self.group,
                 members,
             }),
             qdisc_bypass: wanted.qdisc_bypass,

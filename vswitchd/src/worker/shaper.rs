@@ -4,14 +4,14 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use dataplane::{PortId, Snapshot, Time};
+use dataplane::{Bandwidth, PortId, Snapshot, Time};
 use packet::Frame;
 
 /// Longest wait in the shaper: as the latency of the `bandwidth` plugin's tbf
 /// (25 ms), doubled for what a super-segment takes.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Frames that wait at once, all ports together.
-const CAPACITY: usize = 256;
+const CAPACITY: usize = 128;
 
 /// Delays frames until their departure time, in order for each limit.
 #[derive(Default)]
@@ -75,6 +75,9 @@ impl Shaper {
         to: PortId,
         frame: &Frame,
     ) -> Verdict {
+        if from == to {
+            return Verdict::Now; // the switch's own answers
+        }
         let egress = world
             .workload(from)
             .and_then(|from| from.egress_limit.as_ref());
@@ -82,16 +85,22 @@ impl Shaper {
         if egress.is_none() && ingress.is_none() {
             return Verdict::Now;
         }
+        // With no place to wait in, nothing is charged that would have to wait.
+        let room = self.waiting.len() < CAPACITY;
+        let patience = if room { PATIENCE } else { Duration::ZERO };
+        let bytes = frame.bytes().len();
         let mut departure = now;
+        let mut charged: Option<&Bandwidth> = None;
         for limit in [egress, ingress].into_iter().flatten() {
-            match limit.departure(now, frame.bytes().len(), PATIENCE) {
-                Some(time) => departure = departure.max(time),
-                None => return Verdict::Never,
-            }
+            let Some(time) = limit.departure(now, bytes, patience) else {
+                charged.inspect(|charged| charged.refund(bytes));
+                return Verdict::Never;
+            };
+            departure = departure.max(time);
+            charged = Some(limit);
         }
         match departure <= now {
             true => Verdict::Now,
-            false if self.waiting.len() >= CAPACITY => Verdict::Never,
             false => Verdict::At(departure),
         }
     }

@@ -22,7 +22,7 @@ use super::shared::Shared;
 /// Frames taken from a port before the next port's turn.
 const BATCH: usize = 64;
 /// Buffers of a worker besides those of the batch.
-const POOL: usize = 256;
+const POOL: usize = 512;
 /// Hand-offs taken before the ports' turn.
 const HANDED: usize = 64;
 /// An idle worker looks for expired flows this often.
@@ -59,6 +59,8 @@ pub(super) struct Worker {
     shaper: Shaper,
     handed_to: Vec<bool>,
     ticked: Time,
+    /// This turn has sent before its end, for want of buffers.
+    flushed_early: bool,
     running: bool,
 }
 
@@ -77,6 +79,7 @@ impl Worker {
             shaper: Shaper::new(),
             handed_to: vec![false; parts.inboxes.len()],
             ticked: Time::default(),
+            flushed_early: false,
             running: true,
             parts,
         })
@@ -84,13 +87,9 @@ impl Worker {
 
     /// Serves until told to stop.
     pub(super) fn run(mut self) {
-        let mut sleep = Some(Duration::ZERO);
         while self.running {
-            if self.poller.wait(&mut self.ready, sleep).is_err() {
-                self.ready.clear();
-            }
             let moved = self.turn();
-            sleep = Some(self.rest(moved));
+            self.rest(moved);
         }
     }
 
@@ -98,22 +97,25 @@ impl Worker {
     /// frames there were.
     fn turn(&mut self) -> usize {
         let shared = Arc::clone(&self.parts.shared);
-        let world = shared.snapshot();
-        let now = self.parts.clock.now();
-        let mut moved = 0;
+        // Before the snapshot is taken: a later one wakes again.
         if self.ready.contains(&WAKER) {
             shared.wakers[self.parts.index].drain();
         }
+        let world = shared.snapshot();
+        let now = self.parts.clock.now();
+        let mut moved = 0;
         // After the snapshot was taken: then a port it knows is open.
         self.obey();
+        // Before newer frames, or the held ones would be overtaken.
+        self.release(now);
         moved += self.take_handed(&world, now);
         for at in 0..self.ready.len() {
             if let Ok(port) = u16::try_from(self.ready[at]) {
                 moved += self.serve(&world, now, PortId(port));
             }
         }
-        self.release(now);
         self.flush();
+        self.flushed_early = false;
         self.parts.local.expire(now);
         if now.since(self.ticked) >= TICK {
             self.ticked = now;
@@ -130,29 +132,30 @@ impl Worker {
         moved
     }
 
-    /// How long the worker may sleep now. After a turn with frames it looks
-    /// again for a while: the next frame is usually near, and waking up costs
-    /// more than looking.
-    fn rest(&mut self, moved: usize) -> Duration {
-        if moved > 0 {
-            return Duration::ZERO;
-        }
+    /// Waits for something to do. After its last frame the worker looks again
+    /// for a while before it sleeps: the next frame is usually near, and waking
+    /// up costs more than looking.
+    fn rest(&mut self, moved: usize) {
         let start = self.parts.clock.now();
-        while self.parts.clock.now().since(start) < self.parts.spin {
-            let nothing = self
-                .poller
-                .wait(&mut self.ready, Some(Duration::ZERO))
-                .is_ok()
-                && self.ready.is_empty();
-            if !nothing {
-                return Duration::ZERO;
+        loop {
+            self.wait(Duration::ZERO);
+            if moved > 0 || !self.ready.is_empty() {
+                return;
+            }
+            if self.parts.clock.now().since(start) >= self.parts.spin {
+                break;
             }
             std::thread::yield_now();
         }
         let full = if self.dirty.is_empty() { TICK } else { FULL };
-        self.shaper
-            .next_in(self.parts.clock.now())
-            .map_or(full, |next| next.min(full))
+        let next = self.shaper.next_in(self.parts.clock.now());
+        self.wait(next.map_or(full, |next| next.min(full)));
+    }
+
+    fn wait(&mut self, longest: Duration) {
+        if self.poller.wait(&mut self.ready, Some(longest)).is_err() {
+            self.ready.clear();
+        }
     }
 
     /// Takes one batch from a port and walks its frames.
@@ -161,8 +164,13 @@ impl Worker {
             return 0;
         };
         let mut batch = std::mem::take(&mut self.batch);
-        // An error is ENETDOWN, said once: the port goes on when the link does.
-        let taken = port.io.rx_batch(&mut batch).unwrap_or(0);
+        let taken = match port.io.rx_batch(&mut batch) {
+            Ok(taken) => taken,
+            Err(error) => {
+                port.complain(&self.poller, &error);
+                0
+            }
+        };
         let counters = Arc::clone(&port.counters);
         let bytes: usize = batch[..taken].iter().map(|frame| frame.bytes().len()).sum();
         counters.rx_frames.add(taken as u64);
@@ -189,6 +197,7 @@ impl Worker {
             taken += 1;
             let action = resume(world, &mut self.parts.local, now, arrived, &mut frame);
             let Some(Some(port)) = self.ports.get(arrived.port.index()) else {
+                inboxes[from].give_back(frame);
                 continue;
             };
             let counters = Arc::clone(&port.counters);
@@ -313,7 +322,9 @@ impl Worker {
             .pop()
             .or_else(|| self.parts.inboxes[self.parts.index].take_back())
             .or_else(|| {
-                self.flush();
+                if !std::mem::replace(&mut self.flushed_early, true) {
+                    self.flush();
+                }
                 self.pool.pop()
             });
         let Some(spare) = spare else {

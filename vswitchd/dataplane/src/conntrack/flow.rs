@@ -4,6 +4,7 @@ use packet::flow::FlowKey;
 
 use super::key::Key;
 use super::state::State;
+use crate::drop_reason::DropReason;
 use crate::ids::{AdjacencyId, Generation, PortId};
 use crate::time::Time;
 
@@ -54,6 +55,9 @@ pub struct Flow {
     pub born: Generation,
     /// The snapshot whose policy last allowed it.
     pub judged: Generation,
+    /// Why a newer policy denies it. It stays in the table, so that the other
+    /// end's next packet does not begin it anew the other way round.
+    pub denied: Option<DropReason>,
     /// Which directions have sent a TCP FIN, as bits 1 (original), 2 (reply).
     pub(super) fins: u8,
     /// The decisions, original direction first.
@@ -77,6 +81,7 @@ impl Flow {
             state,
             born: Generation(0),
             judged: Generation(0),
+            denied: None,
             fins: 0,
             ways: [Way::default(); 2],
             packets: [0; 2],

@@ -3,8 +3,8 @@
 //! A flow is kept once, under a key that is the same for both directions, so a
 //! packet of a known flow costs one table lookup whichever way it goes. The
 //! table is bounded and allocated up front; when it is full the oldest flow
-//! that never got a reply makes room, then the oldest that is closing.
-//! Established flows are never evicted: a newcomer is refused instead.
+//! that never got a reply makes room, then the oldest of the others. Open TCP
+//! connections are never evicted: a newcomer is refused instead.
 //!
 //! There is no TCP window tracking: a packet of a known connection passes with
 //! any sequence number. A connection may be picked up in the middle, as

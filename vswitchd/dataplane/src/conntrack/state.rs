@@ -11,7 +11,7 @@ use super::flow::Direction;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum State {
-    /// A SYN without an answer.
+    /// TCP one way only: a SYN without an answer, or a stray.
     SynSent,
     /// UDP one way only.
     UdpUnreplied,
@@ -65,9 +65,9 @@ impl State {
         self <= Self::OtherUnreplied
     }
 
-    /// May be thrown out to make room. Flows in use by both sides may not.
+    /// May be thrown out to make room. Open TCP connections may not.
     pub fn is_evictable(self) -> bool {
-        self <= Self::IcmpReplied
+        self < Self::Established
     }
 
     /// A SYN here begins a new connection on the same ports.
@@ -187,10 +187,10 @@ impl Transport {
     pub(super) fn first(self) -> Result<State, Refused> {
         match self {
             Self::Tcp(flags) if !is_possible(flags) => Err(Refused),
-            Self::Tcp(flags) if opens(flags) => Ok(State::SynSent),
-            Self::Tcp(flags) if flags.contains(TcpFlags::SYN) => Ok(State::SynReceived),
             Self::Tcp(flags) if flags.contains(TcpFlags::RST) => Ok(State::Closed),
-            Self::Tcp(_) => Ok(State::Established),
+            // Also a SYN+ACK, and one from the middle of a connection: unreplied
+            // until the other end speaks, or strays would fill the table.
+            Self::Tcp(_) => Ok(State::SynSent),
             Self::Udp => Ok(State::UdpUnreplied),
             Self::Icmp => Ok(State::IcmpUnreplied),
             Self::Other => Ok(State::OtherUnreplied),

@@ -196,7 +196,7 @@ impl Conntrack {
         &self.timeouts
     }
 
-    /// The oldest flow without a reply, or the oldest that is closing.
+    /// The oldest flow without a reply, or the oldest of the others.
     fn victim(&self) -> Option<FlowId> {
         let oldest_of = |unreplied: bool| {
             State::ALL

@@ -37,6 +37,15 @@ fn key(client: u16) -> FlowKey {
     }
 }
 
+/// An open connection, as after its handshake.
+fn open(table: &mut Conntrack, key: &FlowKey, now: Time) -> FlowId {
+    let id = insert(table, key, SYN, now);
+    for (direction, transport) in [(Direction::Reply, SYN_ACK), (Direction::Original, ACK)] {
+        table.track(id, direction, transport, now).unwrap();
+    }
+    id
+}
+
 fn insert(table: &mut Conntrack, key: &FlowKey, transport: Transport, now: Time) -> FlowId {
     table
         .insert(key, transport, PortId(1), now)
@@ -90,7 +99,7 @@ fn impossible_flags_are_refused_and_change_nothing() {
         );
     }
     assert!(table.is_empty());
-    let id = insert(&mut table, &key(1), ACK, now);
+    let id = open(&mut table, &key(1), now);
     assert_eq!(
         table.track(id, Direction::Original, Transport::Tcp(TcpFlags(0)), now),
         Err(Refused)
@@ -102,7 +111,7 @@ fn impossible_flags_are_refused_and_change_nothing() {
 fn a_full_table_evicts_the_oldest_unreplied_first() {
     let mut table = table(3);
     let at = |secs| Time::from_secs(secs);
-    let closing = insert(&mut table, &key(1), ACK, at(1));
+    let closing = open(&mut table, &key(1), at(1));
     table
         .track(closing, Direction::Original, RST, at(1))
         .unwrap();
@@ -122,10 +131,31 @@ fn a_full_table_evicts_the_oldest_unreplied_first() {
 fn established_flows_are_never_evicted() {
     let mut table = table(2);
     let now = Time::from_secs(1);
-    insert(&mut table, &key(1), ACK, now);
-    insert(&mut table, &key(2), ACK, now);
+    open(&mut table, &key(1), now);
+    open(&mut table, &key(2), now);
     assert_eq!(table.insert(&key(3), SYN, PortId(1), now), Ok(Err(Full)));
     assert_eq!(table.len(), 2);
+}
+
+#[test]
+fn strays_from_the_middle_of_connections_cannot_fill_the_table() {
+    let mut table = table(4);
+    let now = Time::from_secs(1);
+    for client in 0..100 {
+        insert(
+            &mut table,
+            &key(client),
+            if client % 2 == 0 { ACK } else { SYN_ACK },
+            now,
+        );
+    }
+    let id = insert(&mut table, &key(200), ACK, now);
+    table.track(id, Direction::Reply, ACK, now).unwrap();
+    assert_eq!(
+        table.flow(id).state,
+        State::Established,
+        "the other end spoke"
+    );
 }
 
 #[test]

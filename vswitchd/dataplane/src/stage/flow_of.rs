@@ -43,6 +43,10 @@ pub(crate) fn read(
     if !header.is_fragment() {
         return of_packet(frame.packet(), header);
     }
+    // Cut once more, such a fragment's offset would wrap to 0: a packet nobody judged.
+    if usize::from(header.fragment_offset_bytes) + header.total_len > usize::from(u16::MAX) {
+        return Err(DropReason::Ipv4Malformed);
+    }
     if header.fragment_offset_bytes == 0 {
         let flow = of_packet(frame.packet(), header).map_err(|_| DropReason::FragmentTiny)?;
         local.fragments.remember(header, flow.key, now);

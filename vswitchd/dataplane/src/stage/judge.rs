@@ -58,7 +58,14 @@ fn known(
             local.flows.remove(id);
             return begin(world, local, now, arrived, bytes);
         }
-        judge_again(world, local, id)?;
+        judge_again(world, local, id);
+    }
+    if let Some(denied) = local.flows.flow(id).denied {
+        if !arrived.flow.transport.opens() {
+            return Err(denied.into());
+        }
+        local.flows.remove(id);
+        return begin(world, local, now, arrived, bytes);
     }
     local
         .flows
@@ -150,27 +157,22 @@ fn is_inherited(world: &Snapshot, local: &mut Local, id: FlowId) -> bool {
     })
 }
 
-/// Judges a flow that an older snapshot allowed by this one; a flow that is
-/// now denied is forgotten.
-fn judge_again(world: &Snapshot, local: &mut Local, id: FlowId) -> Result<(), DropReason> {
+/// Judges a flow that an older snapshot judged by this one.
+fn judge_again(world: &Snapshot, local: &mut Local, id: FlowId) {
     let flow = local.flows.flow(id);
-    let (key, origin) = (flow.original(), flow.origin);
+    let (key, origin, before) = (flow.original(), flow.origin, flow.denied);
     let icmp = (key.protocol == packet::Protocol::ICMP).then_some((key.dst_port as u8, 0));
-    match allowed(world, origin, &key, icmp) {
-        Ok(()) => {
-            local.flows.flow(id).judged = world.generation;
-            Ok(())
-        }
-        Err(denied) => {
-            local.flows.remove(id);
-            local.counters().flows_cut.add(1);
-            Err(denied)
-        }
+    let denied = allowed(world, origin, &key, icmp).err();
+    let flow = local.flows.flow(id);
+    (flow.judged, flow.denied) = (world.generation, denied);
+    if denied.is_some() && before.is_none() {
+        local.counters().flows_cut.add(1);
     }
 }
 
 /// Egress of the source and ingress of the destination, as far as they are
-/// pods of this node. What the host sends from an address of its own is not
+/// pods of this node; also where the host's NAT (hostPort, a service) has led a
+/// pod's packet back here. What the host sends from an address of its own is not
 /// policed on the way in (kubelet probes); what it forwards for others is.
 fn allowed(
     world: &Snapshot,
@@ -188,7 +190,8 @@ fn allowed(
         };
         world.policy.verdict(direction, &flow).allowed
     };
-    let from_workload = world.workload(origin).is_some();
+    let from_workload =
+        world.workload(origin).is_some() || route::workload_at(world, key.src).is_some();
     if from_workload && !judge(PolicyDirection::Egress, key.src, key.dst) {
         return Err(DropReason::PolicyEgress);
     }
@@ -216,7 +219,10 @@ fn related(
             local.flows.remove(id);
             return Err(DropReason::IcmpUnrelated.into());
         }
-        judge_again(world, local, id)?;
+        judge_again(world, local, id);
+    }
+    if let Some(denied) = local.flows.flow(id).denied {
+        return Err(denied.into());
     }
     if arrived.header.dst != arrived.flow.key.src {
         return Err(DropReason::IcmpUnrelated.into());

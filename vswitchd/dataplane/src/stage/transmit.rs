@@ -1,6 +1,6 @@
 //! The last step: TTL, MTU, encapsulation, rewrite.
 
-use packet::fragment;
+use packet::fragment::{self, Fragment};
 use packet::frame::Frame;
 use packet::{ipip, ipv4};
 
@@ -65,14 +65,23 @@ pub(crate) fn dress(local: &mut Local, to: &Adjacency, frame: &mut Frame) -> Act
         ipip::encapsulate(frame, outer);
     }
     match to.link {
-        _ if to.unresolved => {
-            frame.clear_link();
-            return Action::Punt(Punt::Kernel);
-        }
+        _ if to.unresolved => return unresolved(local, to, frame),
         Some(link) => frame.set_link(&link),
         None => frame.clear_link(),
     }
     Action::Transmit(to.port)
+}
+
+/// The kernel carries tunnel packets while it resolves the next hop. It cannot
+/// carry plain ones: its own route to a pod leads back into `tunl0`, and they
+/// would go round for ever.
+fn unresolved(local: &Local, to: &Adjacency, frame: &mut Frame) -> Action {
+    frame.clear_link();
+    if to.tunnel.is_some() {
+        return Action::Punt(Punt::Kernel);
+    }
+    local.counters().drop(DropReason::UnresolvedNextHop);
+    Action::Drop(DropReason::UnresolvedNextHop)
 }
 
 /// How many packets the frame is on the wire; each needs an identification.
@@ -105,14 +114,21 @@ pub fn cut_and_dress(
             .map_err(|_| DropReason::FragmentFailed)?;
         for fragment in fragments {
             let mut piece = spare().ok_or(DropReason::DeviceFull)?;
-            piece.replace_packet(fragment.payload);
-            piece
-                .push_packet(fragment.header_len)
-                .copy_from_slice(&fragment.header[..fragment.header_len]);
+            put_together(&mut piece, &fragment);
             let action = dress(local, to, &mut piece);
             out(piece, action);
         }
         Ok(())
     })();
     cut.inspect_err(|reason| local.counters().drop(*reason))
+}
+
+/// Writes a fragment where a device would have received it, so that the whole
+/// headroom is left for the outer header and the link header.
+fn put_together(piece: &mut Frame, fragment: &Fragment<'_>) {
+    let (header, len) = (fragment.header(), fragment.total_len());
+    let room = piece.rx_buffer(0);
+    room[..header.len()].copy_from_slice(header);
+    room[header.len()..len].copy_from_slice(fragment.payload);
+    piece.received(0, len, packet::Offload::default());
 }
