@@ -9,7 +9,6 @@ use netns_common::{
     M02_ADDRESS, M03, MANUAL, NGINX, Running, listens, minikube, ok, python, run, shell, show,
     soon, text,
 };
-use serde_json::Value;
 
 /// Receives a connection's bytes, then says how many and their SHA-256.
 const SINK: &str = r#"
@@ -91,7 +90,7 @@ fn path_mtu(lab: &Lab, node: &str, peer: &str) -> u64 {
     let rows = show(lab, node, "nodes");
     let row = rows
         .iter()
-        .find(|row| row["name"] == Value::from(peer))
+        .find(|row| row["name"] == *peer)
         .unwrap();
     row["path_mtu"].as_u64().unwrap()
 }
