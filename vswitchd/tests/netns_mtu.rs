@@ -88,10 +88,7 @@ fn pods_of_1500(name: &str) -> Lab {
 
 fn path_mtu(lab: &Lab, node: &str, peer: &str) -> u64 {
     let rows = show(lab, node, "nodes");
-    let row = rows
-        .iter()
-        .find(|row| row["name"] == *peer)
-        .unwrap();
+    let row = rows.iter().find(|row| row["name"] == *peer).unwrap();
     row["path_mtu"].as_u64().unwrap()
 }
 
