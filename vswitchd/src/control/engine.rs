@@ -5,12 +5,13 @@
 //! has the generation with its port, and fifty ADDs at once cost one compilation, not fifty.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use anyhow::Context;
 use arc_swap::ArcSwap;
 use cni_shim::protocol::{Attachment, Request, Response, error_code};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -82,6 +83,8 @@ pub struct Engine<P> {
     pub(super) attachments: Attachments,
     publisher: P,
     pub(super) links: Box<dyn HostLinks>,
+    /// Index of each attachment's host interface: a newer one may have its name.
+    pub(super) host_indices: BTreeMap<Attachment, u32>,
     pub(super) pod_mtu_bytes: u32,
     view: Arc<ArcSwap<View>>,
     pub(super) pending: Vec<Pending>,
@@ -111,6 +114,8 @@ pub(super) struct PendingAttach {
     pub(super) attached: Attached,
     pub(super) workload: Workload,
     pub(super) before: Option<Attached>,
+    /// Older attachments of the same host interface, which it takes over.
+    pub(super) retired: Vec<Attached>,
     pub(super) reply: oneshot::Sender<Response>,
 }
 
@@ -136,7 +141,8 @@ impl<P: Publisher> Engine<P> {
     /// attachment whose interface is gone is dropped and its address freed.
     ///
     /// # Errors
-    /// The state on disk cannot be changed, or the first state not be published.
+    /// An attachment can be neither taken over nor safely dropped (the kernel does not answer, the
+    /// state on disk cannot be changed), or the first state not be published.
     pub fn start(parts: Parts<P>) -> anyhow::Result<Self> {
         let view = view_of(&parts.desired, &parts.book, &parts.attachments);
         let mut engine = Self {
@@ -145,6 +151,7 @@ impl<P: Publisher> Engine<P> {
             attachments: parts.attachments,
             publisher: parts.publisher,
             links: parts.links,
+            host_indices: BTreeMap::new(),
             pod_mtu_bytes: parts.pod_mtu_bytes,
             started: view.started,
             view: Arc::new(ArcSwap::from_pointee(view)),
@@ -283,13 +290,16 @@ impl<P: Publisher> Engine<P> {
         }
     }
 
-    fn attach_alone(&mut self, attach: Box<PendingAttach>) {
+    fn attach_alone(&mut self, mut attach: Box<PendingAttach>) {
         let update = Update::Attached(Box::new(attach.workload.clone()));
         let stored = self.attachments.insert(attach.attached.clone());
         self.desired.apply(update);
         self.unsettled.insert(attach.attached.id.clone());
         let result = match stored {
-            Ok(()) => self.publish(),
+            Ok(retired) => {
+                attach.retired = retired;
+                self.publish()
+            }
             Err(error) => Err(PublishError::Other(error.to_string())),
         };
         self.unsettled.clear();
@@ -348,6 +358,7 @@ impl<P: Publisher> Engine<P> {
                 let pod = &attach.workload;
                 info!(pod = %pod.pod, namespace = %pod.namespace, address = %pod.address,
                     interface = %pod.host_interface, generation, "attached");
+                attach.retired.iter().for_each(|older| self.retire(older));
                 answer(attach.reply, Response::Attached { generation });
             }
             Pending::Detach { id, reply } => match self.forget(&id) {
@@ -368,15 +379,34 @@ impl<P: Publisher> Engine<P> {
         }
     }
 
+    /// Frees the address of an attachment whose host interface a newer one has taken over. Its
+    /// record is gone already: the DEL of it that may follow finds nothing to remove.
+    fn retire(&mut self, older: &Attached) {
+        let (id, interface) = (&older.id, &older.host_interface);
+        self.host_indices.remove(id);
+        warn!(container = %id.container_id, %interface, address = %older.address,
+            "detached: a newer attachment has its interface");
+        if let Err(error) = self.book.release(&handle(&id.container_id, &id.ifname)) {
+            error!(%error, address = %older.address, "not freed; its DEL or a GC will do it");
+        }
+    }
+
     /// Removes what is left of an attachment once no worker knows it: its host interface, its
-    /// record, and last its address, which may be given to another from then on.
+    /// record, and last its address, which may be given to another from then on. A pod's next
+    /// sandbox has an interface of the same name, perhaps wired already and not yet attached: that
+    /// one stays.
     fn forget(&mut self, id: &Attachment) -> anyhow::Result<()> {
         if let Some(attached) = self.attachments.get(id) {
             let name = attached.host_interface.clone();
-            self.links.remove(&name)?;
+            let taken_over = self.attachments.rivals(attached).next().is_some();
+            let own = self.host_indices.get(id);
+            if !taken_over && own == self.links.index_of(&name)?.as_ref() {
+                self.links.remove(&name)?;
+            }
             self.attachments.remove(id)?;
             info!(container = %id.container_id, interface = %name, "detached");
         }
+        self.host_indices.remove(id);
         self.book.release(&handle(&id.container_id, &id.ifname))?;
         Ok(())
     }
@@ -384,10 +414,10 @@ impl<P: Publisher> Engine<P> {
     /// Takes an ADD back: as if it had not been asked.
     fn undo(&mut self, attach: &PendingAttach) {
         let id = attach.attached.id.clone();
-        let stored = match &attach.before {
-            Some(before) => self.attachments.insert(before.clone()),
-            None => self.attachments.remove(&id).map(drop),
-        };
+        let mut stored = self.attachments.remove(&id).map(drop);
+        for earlier in attach.before.iter().chain(&attach.retired) {
+            stored = stored.and_then(|()| self.attachments.insert(earlier.clone()).map(drop));
+        }
         if let Err(error) = stored {
             error!(%error, "a failed ADD could not be taken back on disk");
         }
@@ -397,33 +427,39 @@ impl<P: Publisher> Engine<P> {
     fn restore(&mut self) -> anyhow::Result<()> {
         let stored: Vec<Attached> = self.attachments.iter().cloned().collect();
         for attached in stored {
-            if let Err(reason) = self.restore_one(&attached) {
-                warn!(interface = %attached.host_interface, address = %attached.address,
-                    reason, "attachment dropped");
-                self.attachments.remove(&attached.id)?;
-                self.book
-                    .release(&handle(&attached.id.container_id, &attached.id.ifname))?;
-            }
+            self.restore_one(&attached).with_context(|| {
+                let (interface, address) = (&attached.host_interface, attached.address);
+                format!(
+                    "taking over {interface} ({address}) from attachments.json: to leave it out \
+                     could give its address to a second pod, so the daemon does not start"
+                )
+            })?;
         }
-        self.release_abandoned()?;
-        Ok(())
+        self.release_abandoned()
     }
 
-    fn restore_one(&mut self, attached: &Attached) -> Result<(), String> {
-        let index = self.links.index_of(&attached.host_interface);
-        let index = index.map_err(|error| error.to_string())?;
-        let index = index.ok_or("its host interface is gone")?;
-        let owner = Owner {
-            namespace: attached.namespace.clone(),
-            pod: attached.pod.clone(),
-            netns: Some(attached.netns.clone()),
+    /// Only an interface that the kernel says is gone ends an attachment; a kernel or a disk that
+    /// does not answer proves nothing about the pod.
+    fn restore_one(&mut self, attached: &Attached) -> anyhow::Result<()> {
+        let id = &attached.id;
+        let handle = handle(&id.container_id, &id.ifname);
+        let Some(index) = self.links.index_of(&attached.host_interface)? else {
+            warn!(interface = %attached.host_interface, address = %attached.address,
+                "attachment dropped: its host interface is gone");
+            self.attachments.remove(id)?;
+            self.book.release(&handle)?;
+            return Ok(());
         };
-        let handle = handle(&attached.id.container_id, &attached.id.ifname);
         if self.owns(attached.address) {
-            let held = self.book.allocate(&handle, owner, Some(attached.address));
-            held.map_err(|error| error.to_string())?;
+            let owner = Owner {
+                namespace: attached.namespace.clone(),
+                pod: attached.pod.clone(),
+                netns: Some(attached.netns.clone()),
+            };
+            self.book.allocate(&handle, owner, Some(attached.address))?;
         }
-        let workload = workload_of(attached, index)?;
+        let workload = workload_of(attached, index).map_err(anyhow::Error::msg)?;
+        self.host_indices.insert(id.clone(), index);
         self.desired.apply(Update::Attached(Box::new(workload)));
         Ok(())
     }

@@ -132,13 +132,24 @@ impl<P: Publisher> Engine<P> {
             return;
         };
         self.settle_before(&attached.id);
+        let rivals = self.attachments.rivals(&attached);
+        let rivals: Vec<Attachment> = rivals.map(|older| older.id.clone()).collect();
+        rivals.iter().for_each(|older| self.settle_before(older));
         let workload = match self.judge(&attached, host_index) {
             Ok(workload) => workload,
             Err(refused) => return answer(reply, refused),
         };
         let before = self.attachments.get(&attached.id).cloned();
-        if let Err(error) = self.attachments.insert(attached.clone()) {
-            return answer(reply, refusal(error_code::IO_FAILURE, error.to_string()));
+        let retired = match self.attachments.insert(attached.clone()) {
+            Ok(retired) => retired,
+            Err(error) => {
+                return answer(reply, refusal(error_code::IO_FAILURE, error.to_string()));
+            }
+        };
+        let id = attached.id.clone();
+        self.host_indices.insert(id, host_index);
+        for older in &retired {
+            self.dirty |= self.desired.apply(Update::Detached(older.id.clone()));
         }
         let update = Update::Attached(Box::new(workload.clone()));
         self.dirty |= self.desired.apply(update);
@@ -146,6 +157,7 @@ impl<P: Publisher> Engine<P> {
             attached,
             workload,
             before,
+            retired,
             reply,
         })));
     }

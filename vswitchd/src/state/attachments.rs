@@ -114,14 +114,26 @@ impl Attachments {
         self.by_id.values()
     }
 
-    /// Adds or replaces one; durable when this returns.
+    /// Adds or replaces one; durable when this returns. An interface has one owner: others that
+    /// held this one's host interface give way to it in the same writing, and are returned.
     ///
     /// # Errors
     /// The file could not be written; nothing has changed.
-    pub fn insert(&mut self, attached: Attached) -> Result<(), StateError> {
+    pub fn insert(&mut self, attached: Attached) -> Result<Vec<Attached>, StateError> {
         let mut next = self.by_id.clone();
+        let retired: Vec<Attached> = self.rivals(&attached).cloned().collect();
+        for older in &retired {
+            next.remove(&older.id);
+        }
         next.insert(attached.id.clone(), attached);
-        self.turn_to(next)
+        self.turn_to(next)?;
+        Ok(retired)
+    }
+
+    /// Attachments of other containers at the same host interface.
+    pub fn rivals(&self, attached: &Attached) -> impl Iterator<Item = &Attached> {
+        let others = self.by_id.values().filter(|held| held.id != attached.id);
+        others.filter(|held| held.host_interface == attached.host_interface)
     }
 
     /// Removes one, if it is there; durable when this returns.
@@ -185,7 +197,7 @@ mod tests {
             netns: "/run/netns/p".into(),
             namespace: Some("default".into()),
             pod: Some("nginx".into()),
-            host_interface: "calic440f455693".into(),
+            host_interface: format!("cali{container}"),
             address: Ipv4Addr::new(10, 244, 205, last),
             pod_mac: "0a:58:0a:f4:cd:c1".into(),
             mtu_bytes: 1480,
@@ -205,6 +217,24 @@ mod tests {
         let again = Attachments::open(&path).unwrap();
         assert_eq!(again.iter().collect::<Vec<_>>(), [&attached("b", 194)]);
         assert_eq!(again.get(&attached("b", 0).id), Some(&attached("b", 194)));
+    }
+
+    #[test]
+    fn a_host_interface_belongs_to_the_attachment_that_came_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("attachments.json");
+        let mut set = Attachments::open(&path).unwrap();
+        let (older, other) = (attached("a", 193), attached("c", 195));
+        let newer = Attached {
+            host_interface: older.host_interface.clone(),
+            ..attached("b", 194)
+        };
+        assert_eq!(set.insert(older.clone()).unwrap(), []);
+        assert_eq!(set.insert(other.clone()).unwrap(), []);
+        assert_eq!(set.insert(newer.clone()).unwrap(), [older]);
+        assert_eq!(set.insert(newer.clone()).unwrap(), [], "not its own rival");
+        let again = Attachments::open(&path).unwrap();
+        assert_eq!(again.iter().collect::<Vec<_>>(), [&newer, &other]);
     }
 
     #[test]

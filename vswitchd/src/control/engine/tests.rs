@@ -41,6 +41,7 @@ impl Publisher for Recorder {
     }
 }
 
+/// Its interfaces; a name with index 0 is one it refuses to speak of.
 #[derive(Clone, Default)]
 struct Kernel(Arc<Mutex<BTreeMap<String, u32>>>);
 
@@ -52,7 +53,10 @@ impl Kernel {
 
 impl HostLinks for Kernel {
     fn index_of(&self, name: &str) -> io::Result<Option<u32>> {
-        Ok(self.0.lock().unwrap().get(name).copied())
+        match self.0.lock().unwrap().get(name) {
+            Some(0) => Err(io::Error::other("no buffer space available")),
+            index => Ok(index.copied()),
+        }
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -73,7 +77,11 @@ struct Node {
     engine: Engine<Recorder>,
 }
 
-fn engine(directory: &Path, recorder: &Recorder, kernel: &Kernel) -> Engine<Recorder> {
+fn engine(
+    directory: &Path,
+    recorder: &Recorder,
+    kernel: &Kernel,
+) -> anyhow::Result<Engine<Recorder>> {
     let text = r#"
         node = "minikube-m02"
         address = "172.16.30.7/24"
@@ -108,14 +116,13 @@ fn engine(directory: &Path, recorder: &Recorder, kernel: &Kernel) -> Engine<Reco
         links: Box::new(kernel.clone()),
         pod_mtu_bytes: 1480,
     })
-    .unwrap()
 }
 
 impl Node {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (recorder, kernel) = (Recorder::default(), Kernel::default());
-        let engine = engine(directory.path(), &recorder, &kernel);
+        let engine = engine(directory.path(), &recorder, &kernel).unwrap();
         Self {
             directory,
             recorder,
@@ -126,7 +133,11 @@ impl Node {
 
     /// What kill -9 and a new start do.
     fn restart(&mut self) {
-        self.engine = engine(self.directory.path(), &self.recorder, &self.kernel);
+        self.engine = self.start().unwrap();
+    }
+
+    fn start(&self) -> anyhow::Result<Engine<Recorder>> {
+        engine(self.directory.path(), &self.recorder, &self.kernel)
     }
 
     fn send(&mut self, request: Request) -> oneshot::Receiver<Response> {
@@ -160,6 +171,18 @@ impl Node {
             "{response:?}"
         );
         address
+    }
+
+    /// An ADD of a new sandbox of the same pod up to its second half: the host interface has the
+    /// same name, since that follows from the pod.
+    fn rewire(&mut self, container: &str, index: u32, pod: &str) -> Request {
+        let address = self.allocate(container);
+        self.kernel.add(&format!("cali{pod}"), index);
+        let mut request = attach(container, index, address);
+        if let Request::Attach { host_interface, .. } = &mut request {
+            *host_interface = format!("cali{pod}");
+        }
+        request
     }
 
     fn live(&self) -> Vec<Ipv4Addr> {
@@ -311,6 +334,98 @@ fn a_pod_that_died_with_the_daemon_is_dropped_and_its_address_freed() {
     node.restart();
     assert_eq!(node.live(), [b]);
     assert_eq!(node.free(), 62);
+}
+
+#[test]
+fn an_attachment_the_kernel_says_nothing_about_is_never_dropped() {
+    let mut node = Node::new();
+    let a = node.add("a", 7);
+    node.kernel.add("calia", 0);
+    let error = format!("{:#}", node.start().err().unwrap());
+    for part in ["calia", &a.to_string(), "no buffer space", "second pod"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    node.kernel.add("calia", 7);
+    node.restart();
+    assert_eq!(node.live(), [a], "its record was still there");
+    assert_eq!(node.free(), 62);
+}
+
+#[test]
+fn an_attachment_whose_address_the_book_gave_to_another_is_not_dropped_silently() {
+    let mut node = Node::new();
+    let a = node.add("a", 7);
+    node.engine.book.release(&handle("a", "eth0")).unwrap();
+    let other = node.engine.book.allocate("b", Owner::default(), Some(a));
+    assert_eq!(other.unwrap(), a, "the book and the records differ");
+    let error = format!("{:#}", node.start().err().unwrap());
+    assert!(
+        error.contains("calia") && error.contains("second pod"),
+        "{error}"
+    );
+    assert_eq!(node.engine.attachments.iter().count(), 1);
+}
+
+#[test]
+fn the_late_del_of_an_older_sandbox_leaves_the_newer_ones_interface_alone() {
+    let mut node = Node::new();
+    node.add("a", 7);
+    let newer = node.rewire("b", 8, "a");
+    assert!(matches!(node.ask(newer), Response::Attached { .. }));
+    let b = node.allocate("b");
+    assert_eq!(node.live(), [b]);
+    assert_eq!(node.free(), 62, "the older one's address is free");
+    assert_eq!(node.ask(detach("a")), Response::Detached {});
+    assert_eq!(node.engine.links.index_of("calia").unwrap(), Some(8));
+    node.restart();
+    assert_eq!(node.live(), [b]);
+    assert_eq!(node.ask(detach("b")), Response::Detached {});
+    assert_eq!(node.engine.links.index_of("calia").unwrap(), None);
+    assert_eq!(node.free(), 63);
+}
+
+#[test]
+fn a_del_and_the_next_sandboxs_add_in_one_batch_do_not_hurt_each_other() {
+    for del_first in [true, false] {
+        let mut node = Node::new();
+        node.add("a", 7);
+        let newer = node.rewire("b", 8, "a");
+        let mut requests = vec![newer, detach("a")];
+        if del_first {
+            requests.reverse();
+        }
+        let answers: Vec<_> = requests.into_iter().map(|r| node.send(r)).collect();
+        node.engine.settle();
+        for mut answer in answers {
+            let answer = answer.try_recv().unwrap();
+            assert!(!matches!(answer, Response::Error { .. }), "{answer:?}");
+        }
+        assert_eq!(node.engine.links.index_of("calia").unwrap(), Some(8));
+        assert_eq!(node.free(), 62);
+    }
+}
+
+#[test]
+fn a_del_does_not_remove_what_the_next_sandbox_has_wired_but_not_attached_yet() {
+    let mut node = Node::new();
+    node.add("a", 7);
+    let newer = node.rewire("b", 8, "a");
+    node.engine.take(Message::Update(Update::LinkGone(7)));
+    assert_eq!(node.ask(detach("a")), Response::Detached {});
+    assert_eq!(node.engine.links.index_of("calia").unwrap(), Some(8));
+    assert!(matches!(node.ask(newer), Response::Attached { .. }));
+}
+
+#[test]
+fn an_add_that_fails_does_not_take_over_the_older_ones_record() {
+    let mut node = Node::new();
+    let a = node.add("a", 7);
+    let newer = node.rewire("b", 8, "a");
+    let broken = BTreeSet::from(["calia".to_owned()]);
+    node.recorder.0.lock().unwrap().broken = broken;
+    assert_eq!(code(&node.ask(newer)), error_code::INTERFACE_FAILURE);
+    let held: Vec<_> = node.engine.attachments.iter().map(|a| a.address).collect();
+    assert_eq!(held, [a]);
 }
 
 #[test]
