@@ -51,10 +51,11 @@ pub struct Initial {
     pub seen: Seen,
 }
 
-/// Reads the directory once. No such directory: no policies. A wrong one: the last good copy.
+/// Reads the directory once. A wrong one, or none where there was one: the last good copy. Only
+/// where there never was one, everything is allowed.
 ///
 /// # Errors
-/// A wrong directory and no copy.
+/// A wrong directory and no copy, or no directory and a wrong copy.
 pub fn initial(directory: &Path, copy: &Path) -> Result<Initial, NoPolicies> {
     let seen = look(directory);
     let found = |cluster, errors| Initial {
@@ -62,23 +63,46 @@ pub fn initial(directory: &Path, copy: &Path) -> Result<Initial, NoPolicies> {
         errors,
         seen,
     };
-    if !directory.exists() {
-        warn!(directory = %directory.display(), "no such policy directory: everything is allowed");
-        return Ok(found(policy::Cluster::new(), Vec::new()));
-    }
-    match load(directory) {
-        Ok(cluster) => {
-            keep(directory, copy);
-            Ok(found(cluster, Vec::new()))
+    let copy_there = last_good(copy);
+    let mut errors = match is_absent(directory) {
+        true if copy_there.is_none() => {
+            warn!(directory = %directory.display(), "no such policy directory: everything is allowed");
+            return Ok(found(policy::Cluster::new(), Vec::new()));
         }
-        Err(errors) => match load(copy) {
-            Ok(cluster) => Ok(found(cluster, errors)),
-            Err(_) => Err(NoPolicies {
+        true => vec![format!(
+            "{}: expected the directory these policies came from, found none; to have no \
+             policies, leave it empty or take policy_dir out of the configuration",
+            directory.display()
+        )],
+        false => match load(directory) {
+            Ok(cluster) => {
+                keep(directory, copy);
+                return Ok(found(cluster, Vec::new()));
+            }
+            Err(errors) => errors,
+        },
+    };
+    match copy_there.map(|copy| load(&copy)) {
+        Some(Ok(cluster)) => Ok(found(cluster, errors)),
+        wrong_copy => {
+            errors.extend(wrong_copy.and_then(Result::err).unwrap_or_default());
+            Err(NoPolicies {
                 directory: directory.to_owned(),
                 errors,
-            }),
-        },
+            })
+        }
     }
+}
+
+/// Is it certain that there is no such directory? (One that may not be looked at is not absent.)
+fn is_absent(directory: &Path) -> bool {
+    directory.try_exists().is_ok_and(|there| !there)
+}
+
+/// The last good copy; the one before it, if the daemon died while it put a new one in place.
+fn last_good(copy: &Path) -> Option<PathBuf> {
+    let copies = [copy.to_owned(), copy.with_extension("old")];
+    copies.into_iter().find(|copy| copy.is_dir())
 }
 
 /// Starts a thread that reads the directory whenever it changes and tells the engine. It ends when
@@ -186,7 +210,6 @@ fn keep(directory: &Path, copy: &Path) {
     let (new, old) = (copy.with_extension("new"), copy.with_extension("old"));
     let replace = || -> io::Result<()> {
         let _ = fs::remove_dir_all(&new);
-        let _ = fs::remove_dir_all(&old);
         fs::create_dir_all(&new)?;
         for entry in fs::read_dir(directory)?.flatten() {
             if fs::metadata(entry.path()).is_ok_and(|file| file.is_file()) {
@@ -194,6 +217,7 @@ fn keep(directory: &Path, copy: &Path) {
             }
         }
         if copy.exists() {
+            let _ = fs::remove_dir_all(&old);
             fs::rename(copy, &old)?;
         }
         fs::rename(&new, copy)?;
@@ -250,6 +274,34 @@ mod tests {
         let (root, _, copy) = directories();
         let none = initial(&root.path().join("absent"), &copy).unwrap();
         assert_eq!(*none.cluster, policy::Cluster::new());
+    }
+
+    #[test]
+    fn a_directory_that_vanished_does_not_open_the_cluster() {
+        let (_root, directory, copy) = directories();
+        fs::write(directory.join("a.yaml"), NAMESPACE).unwrap();
+        initial(&directory, &copy).unwrap();
+        fs::remove_dir_all(&directory).unwrap();
+        let kept = initial(&directory, &copy).unwrap();
+        assert!(kept.cluster.namespaces().contains_key("shop"));
+        assert!(kept.errors[0].contains("found none"), "{:?}", kept.errors);
+        fs::write(copy.join("a.yaml"), "kind: [").unwrap();
+        let error = initial(&directory, &copy).err().unwrap().to_string();
+        assert!(
+            error.contains("found none") && error.contains("a.yaml:1:"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_copy_that_was_being_replaced_when_the_daemon_died_is_still_found() {
+        let (_root, directory, copy) = directories();
+        fs::write(directory.join("a.yaml"), NAMESPACE).unwrap();
+        initial(&directory, &copy).unwrap();
+        fs::rename(&copy, copy.with_extension("old")).unwrap();
+        fs::remove_dir_all(&directory).unwrap();
+        let kept = initial(&directory, &copy).unwrap();
+        assert!(kept.cluster.namespaces().contains_key("shop"));
     }
 
     #[test]
