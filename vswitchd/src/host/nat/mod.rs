@@ -2,7 +2,7 @@
 //!
 //! The table is put in place at start, kept up to date, put back when somebody flushes it, and
 //! removed at the end. Where nf_tables or the `nft` program is missing, that is said once, in one
-//! sentence, and everything else works. (NAT in user space will stand beside this file.)
+//! sentence, and everything else works; it is tried again every now and then. (NAT in user space will stand beside this file.)
 
 mod nft;
 mod rules;
@@ -18,13 +18,19 @@ use std::{
     time::Duration,
 };
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, after, bounded, unbounded};
 use tracing::{info, warn};
 
 /// After a change of nftables by somebody, this long is waited before looking.
 const DEBOUNCE: Duration = Duration::from_millis(300);
 /// How often the table is looked at where the kernel does not report changes.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it is looked at where it does (a report may be lost), and how often a table that could
+/// not be put in place is tried again: nft may be busy, or not installed yet.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// How often a table is loaded that somebody takes away at the same time.
+const ATTEMPTS: u32 = 3;
 
 enum Command {
     LocalAddresses(BTreeSet<Ipv4Addr>),
@@ -89,10 +95,8 @@ struct Keeper {
 
 impl Keeper {
     fn run(mut self, inbox: &Receiver<Command>, changes: Option<Receiver<()>>) {
-        let tick = match changes {
-            Some(_) => crossbeam_channel::never(),
-            None => crossbeam_channel::tick(LOOK),
-        };
+        let reported = changes.is_some();
+        let mut tick = after(self.pause(reported));
         let changes = changes.unwrap_or_else(crossbeam_channel::never);
         loop {
             crossbeam_channel::select! {
@@ -110,8 +114,19 @@ impl Keeper {
                     let _ = changes.try_recv();
                     self.repair();
                 }
-                recv(tick) -> _ => self.repair(),
+                recv(tick) -> _ => {
+                    self.repair();
+                    tick = after(self.pause(reported));
+                }
             }
+        }
+    }
+
+    /// How long until the next look.
+    fn pause(&self, reported: bool) -> Duration {
+        match self.installed {
+            Some(_) if !reported => LOOK,
+            _ => RETRY,
         }
     }
 
@@ -123,8 +138,7 @@ impl Keeper {
     }
 
     fn install(&mut self) {
-        let result = nft::load(&self.rules.script()).and_then(|()| nft::list(rules::TABLE));
-        let trouble = match result {
+        let trouble = match put_in_place(&self.rules.script()) {
             Ok(listed) => {
                 self.installed = Some(listed);
                 None
@@ -137,15 +151,17 @@ impl Keeper {
             }
         };
         let mut held = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sentence) = trouble.as_ref().filter(|_| *held != trouble) {
-            warn!("{sentence}");
+        match &trouble {
+            Some(sentence) if *held != trouble => warn!("{sentence}"),
+            None if held.is_some() => info!("table {} is in place", rules::TABLE),
+            _ => {}
         }
         *held = trouble;
     }
 
     fn repair(&mut self) {
         let Some(expected) = &self.installed else {
-            return;
+            return self.install();
         };
         if nft::list(rules::TABLE).ok().as_ref() != Some(expected) {
             info!("table {} was changed by somebody: put back", rules::TABLE);
@@ -160,6 +176,26 @@ impl Keeper {
             warn!(%error, "table {} could not be removed", rules::TABLE);
         }
     }
+}
+
+/// Loads the table and returns how the kernel lists it. Between the two somebody may have taken
+/// something out of it again; a listing like that is nothing to compare with later.
+fn put_in_place(script: &str) -> Result<String, nft::NftError> {
+    for _ in 0..ATTEMPTS {
+        nft::load(script)?;
+        let listed = nft::list(rules::TABLE)?;
+        if is_whole(script, &listed) {
+            return Ok(listed);
+        }
+    }
+    Err(nft::NftError::Contested)
+}
+
+/// Has a listing as many rules and filled sets as the script made?
+fn is_whole(script: &str, listed: &str) -> bool {
+    ["masquerade", "elements = {"]
+        .iter()
+        .all(|part| script.matches(part).count() == listed.matches(part).count())
 }
 
 #[cfg(test)]

@@ -28,6 +28,9 @@ pub(super) enum NftError {
     /// It ran and failed: most often, the kernel has no nf_tables.
     #[error("nft says: {0}")]
     Refused(String),
+    /// What was loaded was gone when it was listed.
+    #[error("somebody takes rules out of the table as fast as they are put in")]
+    Contested,
 }
 
 /// Loads a script as one transaction.

@@ -54,6 +54,38 @@ fn a_new_address_of_the_host_is_in_the_table() {
 }
 
 #[test]
+fn a_listing_with_something_taken_out_is_not_what_later_ones_are_compared_with() {
+    let script = rules().script();
+    let whole = "set pools { elements = { a } } set nat_pools { elements = { a } } \
+                 set own_blocks { elements = { a } } set local { elements = { a } } \
+                 masquerade masquerade";
+    assert!(is_whole(&script, whole));
+    assert!(!is_whole(
+        &script,
+        &whole.replacen("elements = { a }", "", 1)
+    ));
+    assert!(!is_whole(&script, &whole.replace("masquerade", "")));
+}
+
+#[test]
+fn a_table_that_could_not_be_put_in_place_is_tried_again() {
+    netlink::testing::isolated(|| {
+        let mut keeper = Keeper {
+            rules: rules(),
+            installed: None,
+            trouble: Arc::new(Mutex::new(Some("nft says: busy".into()))),
+        };
+        assert_eq!(keeper.pause(true), RETRY);
+        assert_eq!(keeper.pause(false), RETRY);
+        keeper.repair();
+        assert!(eventually("ip saddr @nat_pools ip daddr != @pools"));
+        assert_eq!(*keeper.trouble.lock().unwrap(), None);
+        assert_eq!(keeper.pause(false), LOOK);
+        keeper.remove();
+    });
+}
+
+#[test]
 fn a_foreign_table_is_left_alone() {
     netlink::testing::isolated(|| {
         nft::load("add table ip other").unwrap();
