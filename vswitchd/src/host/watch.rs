@@ -104,10 +104,10 @@ impl Watch {
                 self.neighbour(change);
                 Ok(())
             }
-            Event::Link(Change::New(link)) => {
-                self.link(&link);
-                Ok(())
-            }
+            Event::Link(Change::New(link)) => match self.link(&link) {
+                true => self.gateways(handle).and(self.neighbours(handle)),
+                false => Ok(()),
+            },
             Event::Link(Change::Gone(link)) => {
                 self.tell(Update::LinkGone(link.index));
                 Ok(())
@@ -127,16 +127,15 @@ impl Watch {
         }
         self.addresses(handle)?;
         self.gateways(handle)?;
-        for neighbour in handle.neighbours(self.uplink.index)? {
-            self.neighbour(Change::New(neighbour));
-        }
-        Ok(())
+        self.neighbours(handle)
     }
 
-    fn link(&mut self, link: &Link) {
+    /// Notes the uplink; `true` = it is another interface than before, with neighbours of its own.
+    fn link(&mut self, link: &Link) -> bool {
         let Some(mac) = link.mac.filter(|_| link.name == self.uplink.name) else {
-            return;
+            return false;
         };
+        let anew = link.index != self.uplink.index;
         let uplink = Uplink {
             name: link.name.clone(),
             index: link.index,
@@ -149,6 +148,20 @@ impl Watch {
             self.uplink = uplink.clone();
             self.tell(Update::Uplink(uplink));
         }
+        anew
+    }
+
+    /// Reads the whole neighbour table. The kernel reports changes only: what it has known for long
+    /// it would never say again, and what went with an interface may have gone unheard.
+    fn neighbours(&self, handle: &Handle) -> netlink::Result<()> {
+        let table = handle.neighbours(self.uplink.index)?;
+        let table = table.iter().map(|held| (held.ip, held.usable_mac()));
+        let table: BTreeMap<_, _> = table.collect();
+        let gateways: Vec<Ipv4Addr> = self.hops.iter().map(|hop| *hop.key()).collect();
+        for gateway in gateways {
+            self.set_hop(gateway, table.get(&gateway).copied().flatten());
+        }
+        Ok(())
     }
 
     fn neighbour(&self, change: Change<Neighbour>) {
@@ -156,14 +169,17 @@ impl Watch {
             Change::New(neighbour) => (neighbour, neighbour.usable_mac()),
             Change::Gone(neighbour) => (neighbour, None),
         };
-        if neighbour.oif != self.uplink.index {
-            return;
+        if neighbour.oif == self.uplink.index {
+            self.set_hop(neighbour.ip, mac);
         }
-        let known = self.hops.get_mut(&neighbour.ip);
+    }
+
+    fn set_hop(&self, address: Ipv4Addr, mac: Option<MacAddr>) {
+        let known = self.hops.get_mut(&address);
         let changed = known.is_some_and(|mut held| std::mem::replace(&mut *held, mac) != mac);
         if changed {
-            debug!(address = %neighbour.ip, ?mac, "neighbour");
-            self.tell(Update::Neighbour(neighbour.ip, mac));
+            debug!(%address, ?mac, "neighbour");
+            self.tell(Update::Neighbour(address, mac));
         }
     }
 
@@ -176,8 +192,29 @@ impl Watch {
         Ok(())
     }
 
-    /// Asks the kernel how it would reach each peer now.
+    /// Asks the kernel how it would reach each peer now. A gateway not used before may be a
+    /// neighbour that the kernel knows already.
     fn gateways(&mut self, handle: &Handle) -> netlink::Result<()> {
+        let moved = self.moved(handle);
+        if moved.is_empty() {
+            return Ok(());
+        }
+        for (_, gateway) in &moved {
+            self.hops.entry(*gateway).or_insert(None);
+        }
+        let read = self.neighbours(handle);
+        for (peer, address) in moved {
+            let mac = self.hops.get(&address).and_then(|held| *held);
+            self.tell(Update::Gateway { peer, address, mac });
+        }
+        let wanted: BTreeSet<Ipv4Addr> = self.peers.values().map(|(_, told)| *told).collect();
+        self.hops.retain(|gateway, _| wanted.contains(gateway));
+        read
+    }
+
+    /// Peers that the kernel reaches by another gateway than before, with that gateway.
+    fn moved(&mut self, handle: &Handle) -> Vec<(String, Ipv4Addr)> {
+        let mut moved = Vec::new();
         for (name, (address, told)) in &mut self.peers {
             let answer = match handle.route_to(*address) {
                 Ok(answer) => answer,
@@ -191,20 +228,12 @@ impl Watch {
                 warn!(peer = %name, %address, "the kernel's route does not leave by {uplink}");
             }
             let gateway = answer.gateway.unwrap_or(*address);
-            if gateway == *told {
-                continue;
+            if gateway != *told {
+                *told = gateway;
+                moved.push((name.clone(), gateway));
             }
-            *told = gateway;
-            let mac = self.hops.get(&gateway).and_then(|held| *held);
-            self.hops.entry(gateway).or_insert(None);
-            let (peer, address) = (name.clone(), gateway);
-            let _ = self
-                .engine
-                .send(Message::Update(Update::Gateway { peer, address, mac }));
         }
-        let wanted: BTreeSet<Ipv4Addr> = self.peers.values().map(|(_, told)| *told).collect();
-        self.hops.retain(|gateway, _| wanted.contains(gateway));
-        Ok(())
+        moved
     }
 
     fn tell(&self, update: Update) {
@@ -239,3 +268,6 @@ fn keep_alive(handle: &Handle, uplink: &AtomicU32, hops: &NextHops) {
         thread::sleep(UNRESOLVED);
     }
 }
+
+#[cfg(test)]
+mod tests;
