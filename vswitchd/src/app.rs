@@ -35,8 +35,6 @@ use crate::{
 
 /// Bytes an outer IPv4 header takes (RFC 2003).
 const IPIP_OVERHEAD: u32 = 20;
-/// Tracked connections at most, all workers together.
-const MAX_FLOWS: usize = 131_072;
 /// How long an idle worker looks for frames before it sleeps.
 const SPIN: Duration = Duration::from_micros(50);
 
@@ -87,7 +85,7 @@ impl Daemon {
         let host_mtu = desired.uplink.mtu_bytes.saturating_sub(IPIP_OVERHEAD);
         let switch = SwitchConfig {
             workers: config.workers,
-            max_flows: MAX_FLOWS,
+            max_flows: config.max_flows,
             timeouts: config.timeouts,
             spin: SPIN,
             host_mtu_bytes: u16::try_from(host_mtu).unwrap_or(u16::MAX),

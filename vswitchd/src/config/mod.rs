@@ -49,6 +49,8 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// The other nodes, in the file's order.
     pub peers: Vec<Peer>,
+    /// Connections tracked at most, all workers together.
+    pub max_flows: usize,
     /// Connection tracking time-outs.
     pub timeouts: Timeouts,
 }

@@ -15,6 +15,8 @@ use super::{
 
 /// Most worker threads a file may ask for.
 const MAX_WORKERS: u64 = 64;
+/// Connections tracked at most when the file does not say, all workers together.
+const DEFAULT_MAX_FLOWS: usize = 131_072;
 /// Workers when the file does not say: one per core, at most so many.
 const DEFAULT_WORKERS: usize = 4;
 
@@ -57,6 +59,7 @@ fn read_config<'t>(
     let log = read_log(mistakes, &mut root);
     let pools = read_pools(mistakes, &mut root);
     let peers = read_peers(mistakes, &mut root);
+    let max_flows = read_max_flows(mistakes, &mut root);
     let timeouts = read_timeouts(mistakes, &mut root);
     root.finish(mistakes);
 
@@ -78,6 +81,7 @@ fn read_config<'t>(
         log,
         pools: pools.into_iter().map(|read| read.pool).collect(),
         peers: peers.into_iter().map(ReadPeer::into_peer).collect(),
+        max_flows,
         timeouts,
     })
 }
@@ -190,6 +194,15 @@ fn read_peer(mistakes: &mut Mistakes<'_>, mut section: Section<'_>) -> Option<Re
         address: address?,
         blocks,
     })
+}
+
+fn read_max_flows(mistakes: &mut Mistakes<'_>, root: &mut Section<'_>) -> usize {
+    let Some(mut section) = root.table(mistakes, "conntrack") else {
+        return DEFAULT_MAX_FLOWS;
+    };
+    let max_flows = section.optional(mistakes, "max_flows", &MAX_FLOWS);
+    section.finish(mistakes);
+    max_flows.map_or(DEFAULT_MAX_FLOWS, |at| at.value)
 }
 
 fn read_timeouts(mistakes: &mut Mistakes<'_>, root: &mut Section<'_>) -> Timeouts {
@@ -388,6 +401,11 @@ const ABSOLUTE_PATH: Expect<PathBuf> = Expect {
 const WORKERS: Expect<usize> = Expect {
     what: "a number of threads from 1 to 64",
     read: |value| usize::try_from(number(value, 1..=MAX_WORKERS)?).ok(),
+};
+
+const MAX_FLOWS: Expect<usize> = Expect {
+    what: "a number of connections from 1024 to 16777216",
+    read: |value| usize::try_from(number(value, 1024..=16_777_216)?).ok(),
 };
 
 const MTU: Expect<u32> = Expect {

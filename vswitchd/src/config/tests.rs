@@ -85,6 +85,21 @@ fn every_mistake_of_a_file_is_reported_at_once() {
 }
 
 #[test]
+fn the_number_of_tracked_connections_is_bounded_both_ways() {
+    let of = |value: &str| format!("{GOOD}\n[conntrack]\nmax_flows = {value}\n");
+    let flows = |text: &str| parse(Path::new("n"), text).map(|config| config.max_flows);
+    assert_eq!(flows(GOOD).unwrap(), 131_072);
+    assert_eq!(flows(&of("1024")).unwrap(), 1024);
+    assert_eq!(flows(&of("16_777_216")).unwrap(), 16_777_216);
+    for wrong in ["1023", "16777217", "-1", "\"many\""] {
+        let errors = errors(&of(wrong));
+        let expected =
+            "conntrack.max_flows: expected a number of connections from 1024 to 16777216";
+        assert!(errors[0].contains(expected), "{errors:?}");
+    }
+}
+
+#[test]
 fn a_missing_node_name_is_an_error() {
     let errors = errors(&with("node = \"minikube-m02\"", ""));
     assert!(errors[0].starts_with("node.toml:1:1: node: expected a node name"));
