@@ -2,7 +2,9 @@
 
 use std::{
     fs::{self, File},
+    panic,
     path::Path,
+    process,
     sync::Arc,
     thread,
     time::Duration,
@@ -44,6 +46,7 @@ const SPIN: Duration = Duration::from_micros(50);
 /// Whatever prevents a start, in one chain of sentences.
 pub fn run(config: &Config) -> anyhow::Result<()> {
     start_log(&config.log)?;
+    end_with_any_panic();
     let _lock = lock(&config.state_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -133,7 +136,7 @@ impl Daemon {
     /// Ends the engine, and with it the workers and `tunl0`; removes the NAT table.
     fn end(self) {
         let _ = self.engine.send(Message::Stop);
-        let _ = self.thread.join(); // a panic has been reported by its own thread
+        let _ = self.thread.join(); // it ends well or, by a panic, everything with it
         self.nat.remove();
     }
 }
@@ -234,6 +237,22 @@ async fn until_told(shutdown: &Notify) -> anyhow::Result<&'static str> {
     }
 }
 
+/// From now on a panic in any thread ends the process. A half-dead daemon is worse than a restart:
+/// without the engine every ADD and DEL hangs while the socket still accepts, without a worker its
+/// share of the flows is black-holed, without a watcher stale policies stay in force, and nobody is
+/// told. A restart takes over every pod within a second. The hook, rather than a `catch_unwind` in
+/// each thread, covers all of them, also those that are added later.
+fn end_with_any_panic() {
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        report(info); // where, and with RUST_BACKTRACE the way there
+        let thread = thread::current();
+        let thread = thread.name().unwrap_or("unnamed");
+        tracing::error!(thread, %info, "a thread panicked: the daemon ends, to be started again");
+        process::abort();
+    }));
+}
+
 fn start_log(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.level).context("log.level")?;
     let builder = tracing_subscriber::fmt()
@@ -244,4 +263,34 @@ fn start_log(log: &Log) -> anyhow::Result<()> {
         LogFormat::Json => builder.json().try_init(),
     };
     result.map_err(|error| anyhow::anyhow!("starting the log: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::process::ExitStatusExt, process::Command};
+
+    use super::*;
+
+    const MARK: &str = "VSWITCHD_TEST_PANIC";
+
+    #[test]
+    fn a_panic_in_any_thread_ends_the_process() {
+        if std::env::var_os(MARK).is_some() {
+            end_with_any_panic();
+            let engine = thread::Builder::new().name("engine".into());
+            let thread = engine.spawn(|| panic!("on purpose")).unwrap();
+            let _ = thread.join();
+            return;
+        }
+        let child = Command::new("sh")
+            .args(["-c", "ulimit -c 0; exec \"$0\" \"$@\""])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture"])
+            .arg("app::tests::a_panic_in_any_thread_ends_the_process")
+            .env(MARK, "1")
+            .output()
+            .unwrap();
+        assert_eq!(child.status.signal(), Some(nix::libc::SIGABRT));
+        assert!(String::from_utf8_lossy(&child.stderr).contains("on purpose"));
+    }
 }
