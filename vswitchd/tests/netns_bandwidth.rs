@@ -79,3 +79,34 @@ fn a_limit_holds_nobody_else_up() {
     let reasons: Vec<String> = drops.risen().into_keys().collect();
     assert_eq!(reasons, ["bandwidth_exceeded"]);
 }
+
+#[test]
+fn the_chained_bandwidth_plugins_tbf_on_the_host_end_holds_towards_the_pod() {
+    let mut config = minikube("bandwidth-tbf");
+    config.cni = toml::from_str(
+        "version = '1.0.0'
+        vswitch = { capabilities = {} }
+        chain = [{ type = 'bandwidth', capabilities = { bandwidth = true } }]",
+    )
+    .unwrap();
+    let nginx = config
+        .pods
+        .iter_mut()
+        .find(|pod| pod.name == "nginx")
+        .unwrap();
+    nginx.bandwidth = Some(Bandwidth {
+        ingress_rate: INGRESS as u64,
+        ingress_burst: 1_000_000,
+        ..Bandwidth::default()
+    });
+    let lab = Lab::up(config).unwrap();
+    assert!(ok(&lab, M02, "tc qdisc").contains("tbf"));
+    let _server = Running::start(&lab, "nginx", "iperf3 -s");
+    listens(&lab, "nginx", 5201);
+    assert_near(tcp(&lab, "nginx-manual", NGINX, ""), INGRESS, "ingress");
+    let back = tcp(&lab, "nginx-manual", NGINX, "-R");
+    assert!(
+        back > 5.0 * INGRESS,
+        "{back:.0} bit/s from the pod, which has no limit"
+    );
+}

@@ -83,6 +83,20 @@ fn a_pod_reaches_its_own_host_as_itself_and_other_hosts_as_its_node() {
 fn a_probe_of_the_own_node_passes_where_others_are_denied() {
     let lab = Lab::up(minikube("host-probe")).unwrap();
     let _server = server(&lab, "nginx");
+    let route = format!("ip route add {NGINX}/32 via {M02_ADDRESS}");
+    ok(&lab, "gateway", &route);
+    for (other, seen) in [
+        (M01, M01_TUNNEL),
+        (M03, M03_TUNNEL),
+        ("nginx-manual", MANUAL),
+        (OUTSIDE, OUTSIDE),
+    ] {
+        assert_eq!(
+            seen_as(&lab, other, NGINX).as_deref(),
+            Some(seen),
+            "{other}, undenied"
+        );
+    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     lab.apply(root.join("configs/policy/default-deny-ingress.yaml"))
         .unwrap();
@@ -96,8 +110,6 @@ fn a_probe_of_the_own_node_passes_where_others_are_denied() {
         assert_eq!(seen_as(&lab, other, NGINX), None, "{other}");
     }
     // What the node forwards for others is not its own.
-    let route = format!("ip route add {NGINX}/32 via {M02_ADDRESS}");
-    ok(&lab, "gateway", &route);
     assert_eq!(
         seen_as(&lab, OUTSIDE, NGINX),
         None,
