@@ -6,8 +6,8 @@ mod netns_common;
 
 use lab::Lab;
 use netns_common::{
-    M02_ADDRESS, M03, MANUAL, NGINX, Running, listens, minikube, ok, python, run, shell, show,
-    soon, text,
+    M02, M02_ADDRESS, M03, M03_ADDRESS, MANUAL, NGINX, Running, capture::Capture, drops::Drops,
+    listens, mac, minikube, ok, python, run, scapy::Scapy, shell, show, soon, text, without_ipv6,
 };
 
 /// Receives a connection's bytes, then says how many and their SHA-256.
@@ -195,4 +195,56 @@ print(len(sizes), "sizes")
 "#;
     python(&lab, "nginx-manual", &script.replace("VICTIM", NGINX));
     drop(echo);
+}
+
+#[test]
+fn fragments_of_a_tunnel_packet_are_put_together_or_nothing_comes_of_them() {
+    let lab = Lab::up(minikube("mtu-outer")).unwrap();
+    without_ipv6(&lab);
+    let mut scapy = Scapy::start(&lab, "gateway");
+    let eth = format!("Ether(src=me, dst='{}')", mac(&lab, M02, "eth0"));
+    scapy.define("eth", &eth);
+    scapy.define(
+        "inner",
+        &format!("IP(src='{MANUAL}', dst='{NGINX}')/ICMP()/Raw(bytes(1000))"),
+    );
+    scapy.define(
+        "pieces",
+        &format!("lambda n: [eth/f for f in fragment(IP(src='{M03_ADDRESS}', dst='{M02_ADDRESS}', proto=4, id=n)/inner, 400)]"),
+    );
+    let drops = Drops::of(&lab, M02);
+    let requests = Capture::start(
+        &lab,
+        "nginx",
+        "eth0",
+        &format!("icmp[0] = 8 and dst {NGINX}"),
+    );
+    for order in [
+        "pieces(1)",
+        "pieces(2)[::-1]",
+        "[pieces(3)[i] for i in (1, 0, 0, 2)]",
+    ] {
+        scapy.send(order);
+    }
+    let frames = requests.frames();
+    assert_eq!(frames.len(), 3, "{frames:?}");
+    for frame in &frames {
+        assert!(
+            frame.contains("echo request") && frame.contains("length 1008"),
+            "{frame}"
+        );
+    }
+    // Without the first, the middle or the last piece; with pieces of different packets; with overlaps.
+    for order in [
+        "pieces(4)[1:]",
+        "pieces(5)[::2]",
+        "pieces(6)[:2]",
+        "pieces(7)[:1] + pieces(8)[1:]",
+        "[pieces(9)[0], eth/IP(src='172.16.30.8', dst='172.16.30.7', proto=4, id=9, frag=49, flags='MF')/Raw(bytes(400)), pieces(9)[2]]",
+    ] {
+        scapy.send(order);
+    }
+    assert_eq!(requests.frames().len(), 3);
+    drops.rose_by("whole packets and unfinished ones", &[]);
+    ok(&lab, "nginx-manual", &format!("ping -n -c 1 -W 1 {NGINX}"));
 }
