@@ -16,7 +16,7 @@ use cni_shim::{
     steps::{DIE_AFTER, Step},
 };
 use lab::{Kill, Lab, cni::conflist, config::Pod, sandbox::feed};
-use netns_common::{M02, MANUAL, NGINX, Running, minikube, ok, pings, show, soon, text};
+use netns_common::{M02, MANUAL, NGINX, Running, listens, minikube, ok, pings, show, soon, text};
 use serde_json::{Value, json};
 
 const DENY: &str = "
@@ -313,4 +313,53 @@ fn a_plugin_killed_at_any_step_is_healed_by_del_and_by_gc() {
     }
     assert!(pings(&lab, "nginx", MANUAL));
     lab.pod_check("nginx").unwrap();
+}
+
+/// `nginx` may be asked at port 7000 by `nginx-manual` and may itself ask nobody.
+const ONE_WAY: &str = "
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: one-way, namespace: default }
+spec:
+  podSelector: { matchLabels: { run: nginx } }
+  policyTypes: [Ingress, Egress]
+  ingress:
+    - from: [{ podSelector: { matchLabels: { app: nginx-manual } } }]
+      ports: [{ protocol: TCP, port: 7000 }]
+";
+
+#[test]
+fn a_connection_that_policy_allows_one_way_survives_the_daemons_death() {
+    let lab = Lab::up(minikube("control-connection")).unwrap();
+    write_policy(&lab, ONE_WAY);
+    soon("the policy is in force", || !pings(&lab, "nginx", MANUAL));
+    let server = "
+import socket, time
+connection, _ = socket.create_server(('', 7000)).accept()
+for number in range(250):
+    connection.sendall(b'%d\\n' % number)
+    time.sleep(0.01)
+connection.close()
+";
+    let _server = Running::python(&lab, "nginx", server);
+    listens(&lab, "nginx", 7000);
+    let client = format!(
+        "
+import socket
+connection = socket.create_connection(('{NGINX}', 7000), 5)
+connection.settimeout(10)
+said = connection.makefile().read()
+assert said == ''.join('%d\\n' % number for number in range(250)), said
+print('all of it')
+"
+    );
+    let client = Running::python(&lab, "nginx-manual", &client);
+    thread::sleep(Duration::from_millis(800));
+    lab.restart(M02, Kill::Hard).unwrap();
+    assert!(
+        !pings(&lab, "nginx", MANUAL),
+        "the policy is still in force"
+    );
+    let said = client.finish();
+    assert!(said.contains("all of it"), "{said}");
 }

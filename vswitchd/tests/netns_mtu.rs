@@ -7,39 +7,9 @@ mod netns_common;
 use lab::Lab;
 use netns_common::{
     M02, M02_ADDRESS, M03, M03_ADDRESS, MANUAL, NGINX, Running, capture::Capture, drops::Drops,
-    listens, mac, minikube, ok, python, run, scapy::Scapy, shell, show, soon, text, without_ipv6,
+    mac, minikube, ok, python, run, scapy::Scapy, shell, show, soon, text, transfer::arrives,
+    without_ipv6,
 };
-
-/// Receives a connection's bytes, then says how many and their SHA-256.
-const SINK: &str = r#"
-import hashlib, socket
-server = socket.create_server(("", 7000))
-connection, _ = server.accept()
-digest, size = hashlib.sha256(), 0
-while data := connection.recv(1 << 16):
-    digest.update(data)
-    size += len(data)
-print(size, digest.hexdigest())
-"#;
-
-/// Sends 20 MB that differ everywhere, at most for 20 s, then says their SHA-256.
-const SOURCE: &str = r#"
-import hashlib, random, socket
-data = random.Random(1).randbytes(20_000_000)
-connection = socket.create_connection(("VICTIM", 7000), 5)
-connection.settimeout(20)
-connection.sendall(data)
-connection.close()
-print(len(data), hashlib.sha256(data).hexdigest())
-"#;
-
-/// 20 MB from `nginx-manual` to `nginx`, which must arrive as they are.
-fn bulk(lab: &Lab) {
-    let sink = Running::python(lab, "nginx", SINK);
-    listens(lab, "nginx", 7000);
-    let sent = python(lab, "nginx-manual", &SOURCE.replace("VICTIM", NGINX));
-    assert_eq!(sink.finish(), sent);
-}
 
 /// Puts a router between node m03 and the bridge, whose way to the bridge takes `mtu` bytes, and which says so.
 ///
@@ -100,7 +70,7 @@ fn a_transfer_recovers_from_a_pod_interface_of_1500_and_an_underlay_of_1400() {
         netns_common::pings(&lab, "nginx-manual", NGINX)
     });
     assert_eq!(path_mtu(&lab, M03, "minikube-m02"), 1500);
-    bulk(&lab);
+    arrives(&lab, "nginx-manual", 20_000_000);
     assert_eq!(
         path_mtu(&lab, M03, "minikube-m02"),
         1400,
@@ -114,7 +84,7 @@ fn a_transfer_recovers_from_a_pod_interface_of_1500_and_an_underlay_of_1400() {
 #[test]
 fn a_transfer_recovers_from_a_pod_interface_of_1500() {
     let lab = pods_of_1500("mtu-pod");
-    bulk(&lab);
+    arrives(&lab, "nginx-manual", 20_000_000);
 }
 
 #[test]

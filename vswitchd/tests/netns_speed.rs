@@ -6,37 +6,10 @@ mod netns_common;
 
 use lab::{Lab, config::Pod};
 use netns_common::{
-    M01, M02, M03, NGINX, Running, drops::Drops, listens, minikube, ok, python, without_ipv6,
+    M01, M02, M03, NGINX, Running, drops::Drops, listens, minikube, ok, transfer::arrives,
+    without_ipv6,
 };
 use serde_json::Value;
-
-/// Receives a connection's bytes, then says how many and their SHA-256.
-const SINK: &str = r#"
-import hashlib, socket
-server = socket.create_server(("", 7000))
-connection, _ = server.accept()
-digest, size = hashlib.sha256(), 0
-while data := connection.recv(1 << 20):
-    digest.update(data)
-    size += len(data)
-print(size, digest.hexdigest())
-"#;
-
-/// Sends 50 MB in writes of all sizes, then says their SHA-256.
-const SOURCE: &str = r#"
-import hashlib, random, socket
-chance = random.Random(7)
-data = chance.randbytes(50_000_000)
-connection = socket.create_connection(("VICTIM", 7000), 5)
-connection.settimeout(30)
-at = 0
-while at < len(data):
-    size = chance.choice((1, 100, 1400, 1428, 1429, 5000, 65536, 1 << 20))
-    connection.sendall(data[at:at + size])
-    at += size
-connection.close()
-print(len(data), hashlib.sha256(data).hexdigest())
-"#;
 
 fn with_second_pod(name: &str) -> Lab {
     let mut config = minikube(name);
@@ -71,9 +44,6 @@ fn tcp_at_full_speed_loses_nothing_in_the_switch() {
 fn fifty_megabytes_arrive_as_they_were_sent() {
     let lab = with_second_pod("speed-intact");
     for from in ["second", "nginx-manual"] {
-        let sink = Running::python(&lab, "nginx", SINK);
-        listens(&lab, "nginx", 7000);
-        let sent = python(&lab, from, &SOURCE.replace("VICTIM", NGINX));
-        assert_eq!(sink.finish(), sent, "from {from}");
+        arrives(&lab, from, 50_000_000);
     }
 }

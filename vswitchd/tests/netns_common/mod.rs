@@ -5,6 +5,7 @@
 pub(crate) mod capture;
 pub(crate) mod drops;
 pub(crate) mod scapy;
+pub(crate) mod transfer;
 
 use std::{
     path::Path,
