@@ -1,9 +1,9 @@
 //! From the model to the table: everything that can be worked out before the first packet.
 //!
-//! 1. Endpoints that no policy can tell apart are one [identity](identity): same namespace, same
+//! 1. Endpoints that no policy can tell apart are one [`identity`]: same namespace, same
 //!    labels, same named ports. An address leads to its identity by one hash lookup.
 //! 2. Every scope (which pods?) is resolved once into a list of identities.
-//! 3. Identities selected by the same policies share one [program](program) per direction: per
+//! 3. Identities selected by the same policies share one [`program`] per direction: per
 //!    tier, a map from the peer's identity and a [prefix map](prefixes) from the peer's address to
 //!    a [port map](ports), which yields the first rule that matches.
 //!

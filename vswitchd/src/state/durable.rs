@@ -9,10 +9,10 @@ use std::{
 
 use serde::Serialize;
 
-/// Serializes and writes, see [`write`].
+/// Serializes and writes, see [`write()`].
 ///
 /// # Errors
-/// As for [`write`].
+/// As for [`write()`].
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value)?;
     bytes.push(b'\n');
