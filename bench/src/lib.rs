@@ -78,6 +78,7 @@ pub fn world(generation: u32) -> Snapshot {
             mtu_bytes: 1500,
         }),
         pools: vec![net("10.244.0.0/16")],
+        routable_pools: vec![],
         own_blocks: vec![net("10.244.205.192/26")],
         peers: vec![
             peer("minikube", 6, "10.244.120.64/26"),

@@ -41,6 +41,9 @@ pub struct Description {
     pub uplink: Option<UplinkDescription>,
     /// The pod pools.
     pub pools: Vec<Ipv4Net>,
+    /// Those of them that are not masqueraded: packets of their pods may reach
+    /// this host without a tunnel, as from a pod of another node to a NodePort.
+    pub routable_pools: Vec<Ipv4Net>,
     /// The blocks of this node.
     pub own_blocks: Vec<Ipv4Net>,
     /// The other nodes.
@@ -123,6 +126,7 @@ pub fn compile(description: &Description, policy: Arc<Table>, generation: Genera
             address: description.address,
             tunnel_address: description.tunnel_address,
             local_addresses: description.local_addresses.clone(),
+            routable_pools: description.routable_pools.clone(),
             host,
         }),
         peer_by_address: Arc::new(peer_by_address.collect()),

@@ -167,6 +167,8 @@ drop_reasons! {
             "A pod sent IPIP (protocol 4) of its own; only nodes may."
         WorkloadVxlan "workload_vxlan" Silence
             "A pod sent VXLAN (UDP 4789) of its own; only nodes may."
+        HostSpoofed "host_spoofed" Silence
+            "The host forwarded a packet with the source of another node's pod that came without its tunnel: spoofed on the underlay, or set nat_outgoing = false if such packets are wanted."
         HostEcho "host_echo" Silence
             "The host kernel handed over a second copy of a packet that the uplink port already took (unencapsulated pools)."
     }

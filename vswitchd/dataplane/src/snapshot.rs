@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use ipnet::Ipv4Net;
 use packet::ethernet::MacAddr;
 use policy::Table;
 use rustc_hash::FxHashMap;
@@ -48,6 +49,8 @@ pub struct Node {
     /// one of these to a pod is not policed (kubelet probes); what it forwards
     /// for others is.
     pub local_addresses: BTreeSet<Ipv4Addr>,
+    /// Pools whose packets other nodes may send to this host without a tunnel.
+    pub routable_pools: Vec<Ipv4Net>,
     /// The way to the host kernel.
     pub host: AdjacencyId,
 }

@@ -86,6 +86,9 @@ fn proof(reason: DropReason) -> Proof {
         DropReason::WorkloadVxlan => {
             Dies(|h| h.pod_sends(NGINX, &build::udp(NGINX, node(M03), 1, 4789, b"x")))
         }
+        DropReason::HostSpoofed => {
+            Dies(|h| h.host_sends(M02, &build::udp(NGINX_MANUAL, NGINX, 1, 53, b"")))
+        }
         DropReason::HostEcho => Dies(host_echo),
         DropReason::FragmentTiny => Dies(|h| h.pod_sends(NGINX, &fragment_of(&udp(), 0, 4))),
         DropReason::FragmentWithoutFirst => {

@@ -290,6 +290,12 @@ fn closed(state: &DesiredState, host_mtu_bytes: u16) -> Description {
         host_mtu_bytes,
         uplink: None,
         pools: state.pools.iter().map(|pool| pool.cidr).collect(),
+        routable_pools: state
+            .pools
+            .iter()
+            .filter(|pool| !pool.nat_outgoing)
+            .map(|pool| pool.cidr)
+            .collect(),
         own_blocks: state.blocks.clone(),
         peers: Vec::new(),
         workloads: Vec::new(),

@@ -32,11 +32,18 @@ pub(crate) fn verify_workload(
     }
 }
 
-/// What the host forwards may come from anywhere; but from a peer without a
+/// What the host forwards may come from anywhere but from another node's pods:
+/// those come by their tunnel. The underlay could spoof them past the checks of
+/// decapsulation, if the host's `rp_filter` lets it. From a peer without a
 /// tunnel it is a second copy of what the uplink port has taken.
 pub(crate) fn verify_host(world: &Snapshot, header: &ipv4::Header) -> Result<(), DropReason> {
-    match world.way_to_peer(header.src) {
-        Some(way) if way.tunnel.is_none() => Err(DropReason::HostEcho),
-        _ => Ok(()),
+    let Some(way) = world.way_to_peer(header.src) else {
+        return Ok(());
+    };
+    let mut routable = world.node.routable_pools.iter();
+    match way.tunnel {
+        None => Err(DropReason::HostEcho),
+        Some(_) if routable.any(|pool| pool.contains(&header.src)) => Ok(()),
+        Some(_) => Err(DropReason::HostSpoofed),
     }
 }

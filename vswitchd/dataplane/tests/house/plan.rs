@@ -116,6 +116,7 @@ pub fn describe(plans: &[NodePlan], index: usize) -> Description {
             mtu_bytes: 1500,
         }),
         pools: vec!["10.244.0.0/16".parse().unwrap()],
+        routable_pools: vec![],
         own_blocks: vec![block(plan)],
         peers: peers.map(describe_peer).collect(),
         workloads: (2..).zip(&plan.pods).map(describe_workload).collect(),
