@@ -132,9 +132,9 @@ fn proof(reason: DropReason) -> Proof {
         DropReason::FragmentFailed => Dies(|h| too_big_to_cut(h, 27, usize::MAX)),
         DropReason::DeviceFull => Dies(|h| too_big_to_cut(h, 100, 3)),
         DropReason::UnresolvedNextHop => Dies(unresolved_plain_peer),
-        DropReason::BandwidthExceeded => Elsewhere("vswitchd worker: it asks Bandwidth::departure"),
-        DropReason::DeviceError => Elsewhere("vswitchd worker: tx_batch of a device that is down"),
-        DropReason::HandOffFull => Elsewhere("vswitchd worker: a ring that nobody empties"),
+        DropReason::BandwidthExceeded => Elsewhere("vswitchd/src/worker/thread/tests.rs"),
+        DropReason::DeviceError => Elsewhere("vswitchd/src/worker/thread/tests.rs"),
+        DropReason::HandOffFull => Elsewhere("vswitchd/src/worker/thread/tests.rs"),
     }
 }
 

@@ -403,3 +403,6 @@ impl Worker {
         self.dirty.retain(|dirty| *dirty != id);
     }
 }
+
+#[cfg(test)]
+mod tests;
