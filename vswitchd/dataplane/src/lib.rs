@@ -17,7 +17,9 @@
 
 #![forbid(unsafe_code)]
 
+mod action;
 mod adjacency;
+mod arrived;
 mod bandwidth;
 mod compile;
 pub mod conntrack;
@@ -34,17 +36,18 @@ mod snapshot;
 mod stage;
 mod time;
 
+pub use action::{Action, Punt};
 pub use adjacency::{Adjacency, Tunnel};
+pub use arrived::Arrived;
 pub use bandwidth::Bandwidth;
 pub use compile::{Description, PeerDescription, UplinkDescription, WorkloadDescription, compile};
 pub use counters::{Counter, Counters, PortCounters};
 pub use drop_reason::{DropReason, Row, Stage};
 pub use fib::{Fib, Target};
-pub use forward::{Action, Punt, forward, resume};
+pub use forward::{forward, resume};
 pub use ids::{AdjacencyId, Generation, PeerId, PortId, WorkerId};
 pub use local::{Event, Local, LocalConfig};
 pub use snapshot::{Node, Peer, Port, PortKind, Snapshot, Workload};
-pub use stage::arrive::Arrived;
 pub use stage::transmit::cut_and_dress;
 pub use time::Time;
 

@@ -5,8 +5,8 @@ use packet::icmpv4::{self, Message};
 use packet::{Protocol, ipv4};
 
 use super::{Refusal, link, route, transmit};
+use crate::action::Action;
 use crate::drop_reason::Answer;
-use crate::forward::Action;
 use crate::ids::{AdjacencyId, PortId};
 use crate::local::Local;
 use crate::snapshot::{PortKind, Snapshot};

@@ -5,8 +5,8 @@ use packet::ethernet::{EtherType, Header};
 use packet::frame::Frame;
 
 use crate::GATEWAY_MAC;
+use crate::action::Action;
 use crate::drop_reason::DropReason;
-use crate::forward::Action;
 use crate::ids::PortId;
 use crate::local::Local;
 use crate::snapshot::Workload;

@@ -4,35 +4,17 @@ use packet::ethernet::MacAddr;
 use packet::frame::Frame;
 use packet::{Protocol, ipv4};
 
-use super::flow_of::{self, FlowOf};
+use super::flow_of;
 use super::link::{self, Carried};
 use super::{Refusal, arp, path_mtu, source, tunnel};
 use crate::GATEWAY_MAC;
+use crate::action::{Action, Punt};
+use crate::arrived::Arrived;
 use crate::drop_reason::DropReason;
-use crate::forward::{Action, Punt};
-use crate::ids::{PortId, WorkerId};
+use crate::ids::PortId;
 use crate::local::Local;
 use crate::snapshot::{PortKind, Snapshot, Workload};
 use crate::time::Time;
-
-/// A packet that has passed everything that needs no flow state.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Arrived {
-    /// The port it came in by.
-    pub port: PortId,
-    pub(crate) header: ipv4::Header,
-    pub(crate) flow: FlowOf,
-}
-
-impl Arrived {
-    /// The worker that owns the packet's flow: the one the kernel's fan-out
-    /// gives its ordinary packets to. Fragments and ICMP errors may arrive
-    /// elsewhere.
-    #[inline]
-    pub fn owner(&self, workers: u16) -> WorkerId {
-        WorkerId((self.flow.hash % u32::from(workers)) as u16)
-    }
-}
 
 /// How arriving ended.
 pub(crate) enum Arrival {

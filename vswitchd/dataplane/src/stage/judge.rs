@@ -6,8 +6,8 @@ use packet::flow::FlowKey;
 use packet::frame::Frame;
 use policy::Direction as PolicyDirection;
 
-use super::arrive::Arrived;
 use super::{Refusal, route};
+use crate::arrived::Arrived;
 use crate::conntrack::{Direction, FlowId, Refused, Transport};
 use crate::drop_reason::DropReason;
 use crate::ids::{AdjacencyId, PortId};

@@ -4,8 +4,8 @@ use packet::frame::Frame;
 use packet::{Protocol, icmpv4, ipip, ipv4};
 
 use super::{Refusal, answer};
+use crate::action::{Action, Punt};
 use crate::drop_reason::DropReason;
-use crate::forward::{Action, Punt};
 use crate::ids::PortId;
 use crate::local::{Event, Local};
 use crate::snapshot::Snapshot;

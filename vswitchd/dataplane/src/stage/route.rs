@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::arrive::Arrived;
+use crate::arrived::Arrived;
 use crate::conntrack::Direction;
 use crate::drop_reason::DropReason;
 use crate::fib::Target;

@@ -5,10 +5,10 @@ use packet::frame::Frame;
 use packet::{ipip, ipv4};
 
 use super::Refusal;
-use super::arrive::Arrived;
+use crate::action::{Action, Punt};
 use crate::adjacency::Adjacency;
+use crate::arrived::Arrived;
 use crate::drop_reason::DropReason;
-use crate::forward::{Action, Punt};
 use crate::ids::AdjacencyId;
 use crate::local::Local;
 use crate::snapshot::{PortKind, Snapshot};
