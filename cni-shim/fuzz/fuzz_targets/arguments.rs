@@ -1,0 +1,10 @@
+//! libFuzzer's door to `exercise::arguments`.
+
+#![no_main]
+
+#[path = "../exercise.rs"]
+mod exercise;
+
+use exercise::plugin::{environment, failure, version};
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| exercise::arguments(bytes));
