@@ -6,6 +6,9 @@ PREFIX ?= /usr/local
 CNI_BIN ?= /opt/cni/bin
 FUZZ_SECONDS ?= 60
 
+# Debian gives ordinary users no sbin, where ip, tc and nft may be.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check netns fuzz bench doc install tools
 
