@@ -33,6 +33,8 @@ pub struct Config {
     pub uplink: Option<String>,
     /// Blocks this node owns; empty = derived from its name.
     pub blocks: Vec<Ipv4Net>,
+    /// Blocks that a node without blocks in the file is given, at least 1.
+    pub blocks_per_node: usize,
     /// Worker threads, at least 1.
     pub workers: usize,
     /// Where state that survives a restart lives.

@@ -51,6 +51,7 @@ fn read_config<'t>(
     let address = root.optional(mistakes, "address", &HOST_ADDRESS);
     let uplink = root.optional(mistakes, "uplink", &INTERFACE);
     let blocks = root.list(mistakes, "blocks", &NETWORK);
+    let blocks_per_node = root.optional(mistakes, "blocks_per_node", &BLOCKS_PER_NODE);
     let workers = root.optional(mistakes, "workers", &WORKERS);
     let state_dir = root.optional(mistakes, "state_dir", &ABSOLUTE_PATH);
     let socket = root.optional(mistakes, "socket", &ABSOLUTE_PATH);
@@ -73,6 +74,7 @@ fn read_config<'t>(
         address: address.map(|at| at.value),
         uplink: uplink.map(|at| at.value),
         blocks: blocks.into_iter().map(|at| at.value).collect(),
+        blocks_per_node: blocks_per_node.map_or(1, |at| at.value),
         workers: workers.map_or_else(default_workers, |at| at.value),
         state_dir: path_or(state_dir, "/var/lib/vswitchd"),
         socket: path_or(socket, cni_shim::protocol::DEFAULT_SOCKET),
@@ -396,6 +398,11 @@ const ABSOLUTE_PATH: Expect<PathBuf> = Expect {
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     },
+};
+
+const BLOCKS_PER_NODE: Expect<usize> = Expect {
+    what: "a number of blocks from 1 to 64",
+    read: |value| usize::try_from(number(value, 1..=64)?).ok(),
 };
 
 const WORKERS: Expect<usize> = Expect {

@@ -46,6 +46,7 @@ fn a_full_file_is_read_with_calicos_defaults() {
     let config = parse(Path::new("node.toml"), GOOD).unwrap();
     assert_eq!(config.node, "minikube-m02");
     assert_eq!(config.pools[0].block_size, 26);
+    assert_eq!(config.blocks_per_node, 1);
     assert_eq!(config.pools[0].ipip, IpipMode::Always);
     assert!(config.pools[0].nat_outgoing);
     assert_eq!(config.mtu_bytes, None);

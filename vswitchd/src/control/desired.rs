@@ -161,7 +161,7 @@ pub fn block_owners(config: &Config) -> Result<BTreeMap<String, Vec<Ipv4Net>>, C
         blocks: &peer.blocks,
     });
     let nodes: Vec<Claimant<'_>> = std::iter::once(own).chain(peers).collect();
-    claim(&config.pools, &nodes)
+    claim(&config.pools, &nodes, config.blocks_per_node)
 }
 
 impl DesiredState {
