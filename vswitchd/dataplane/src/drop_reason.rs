@@ -154,7 +154,7 @@ drop_reasons! {
         DecapEcn "decap_ecn" Silence
             "The outer header reports congestion but the inner packet cannot carry ECN (RFC 6040): dropped as the RFC asks."
         ReassemblyFailed "reassembly_failed" Silence
-            "Fragments of an outer packet overlap, are too large or are too many to hold."
+            "Fragments of an outer packet do not fit together, or are too large."
         PathMtuForged "path_mtu_forged" Silence
             "An ICMP fragmentation-needed on the uplink that quotes no tunnel packet of this node, or has a wrong checksum."
     }
