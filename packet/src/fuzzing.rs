@@ -10,7 +10,7 @@ use crate::segment::{MAX_HEADERS, Segments};
 use crate::transport::{SctpHeader, TcpHeader, UdpHeader};
 use crate::{
     EtherType, FlowKey, Frame, Offload, Protocol, Truncated, arp, checksum, ethernet, flow,
-    fragment, icmpv4, ipip, ipv4,
+    fragment, icmpv4, ipip, ipv4, reset,
 };
 
 /// A fuzz target: takes any bytes, panics if a claim is broken.
@@ -57,7 +57,7 @@ pub fn frame_walk(bytes: &[u8]) {
     }
 }
 
-/// An IPv4 packet, read all the way up and answered with an error.
+/// An IPv4 packet, read all the way up and answered with an error and a reset.
 fn walk_packet(packet: &[u8]) -> Result<(), Truncated> {
     let Ok(header) = ipv4::Header::parse(packet) else {
         return Ok(());
@@ -85,7 +85,7 @@ fn walk_packet(packet: &[u8]) -> Result<(), Truncated> {
     read_transport(packet, &header)
 }
 
-/// The ICMP error about a packet is always a well-formed packet.
+/// The ICMP error about a packet is always a well-formed packet, and so is the TCP reset, if there is one.
 fn answer(packet: &[u8]) {
     let mut frame = Frame::from_packet(packet);
     icmpv4::make_error(&mut frame, icmpv4::Message::TimeExceeded, SRC);
@@ -94,6 +94,13 @@ fn answer(packet: &[u8]) {
         error.total_len <= icmpv4::MAX_ERROR_LEN
             && icmpv4::verify_checksum(error.payload(frame.packet()))
     );
+    let mut frame = Frame::from_packet(packet);
+    if let Some(answer) = reset::Reset::answering(&frame) {
+        answer.replace(&mut frame);
+        let header = ipv4::Header::parse(frame.packet()).expect("a reset is a packet");
+        assert_eq!(header.total_len, frame.packet_len());
+        assert!(checksum::verify_transport(frame.packet(), &header));
+    }
 }
 
 fn read_transport(packet: &[u8], header: &ipv4::Header) -> Result<(), Truncated> {

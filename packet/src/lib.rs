@@ -26,6 +26,7 @@ pub mod ipip;
 pub mod ipv4;
 pub mod offload;
 pub mod protocol;
+pub mod reset;
 pub mod segment;
 pub mod transport;
 
