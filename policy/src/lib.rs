@@ -14,15 +14,15 @@
 //! traffic from the node itself to its own pods. The data plane decides those.
 #![forbid(unsafe_code)]
 
+#[path = "interim.rs"]
 pub mod compile;
 pub mod model;
 pub mod oracle;
 pub mod source;
-mod table;
 mod verdict;
 
-pub use compile::compile;
+pub use compile::Table;
+pub use compile::{Compiler, Subjects, compile};
 pub use model::{Cluster, Object, ObjectKey};
 pub use source::yaml::{ManifestError, load_dir, parse};
-pub use table::Table;
-pub use verdict::{Direction, Flow, RuleDescription, RuleRef, Verdict, protocol};
+pub use verdict::{Denial, Direction, Flow, RuleDescription, RuleRef, Settings, Verdict, protocol};

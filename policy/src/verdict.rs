@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::model::{Action, PolicyKey};
+use crate::model::{Action, Established, PolicyKey, Reply};
 
 /// IP protocol numbers that policy names (IANA "Assigned Internet Protocol Numbers").
 pub mod protocol {
@@ -17,6 +17,20 @@ pub mod protocol {
     pub const ICMPV6: u8 = 58;
     /// Stream Control Transmission Protocol.
     pub const SCTP: u8 = 132;
+    /// Lightweight User Datagram Protocol.
+    pub const UDPLITE: u8 = 136;
+
+    /// Do packets of this protocol name ports?
+    #[must_use]
+    pub fn has_ports(number: u8) -> bool {
+        matches!(number, TCP | UDP | SCTP | UDPLITE)
+    }
+
+    /// Is it ICMP, of either version?
+    #[must_use]
+    pub fn is_icmp(number: u8) -> bool {
+        matches!(number, ICMP | ICMPV6)
+    }
 
     /// The name policy writes for a protocol number, if it has one.
     #[must_use]
@@ -27,6 +41,7 @@ pub mod protocol {
             UDP => Some("UDP"),
             ICMPV6 => Some("ICMPv6"),
             SCTP => Some("SCTP"),
+            UDPLITE => Some("UDPLite"),
             _ => None,
         }
     }
@@ -63,9 +78,11 @@ pub struct Flow {
     pub peer: IpAddr,
     /// IP protocol number.
     pub protocol: u8,
-    /// Destination port for TCP, UDP and SCTP; ignored for every other protocol.
+    /// Source port for TCP, UDP, SCTP and UDPLite; ignored for every other protocol.
+    pub src_port: u16,
+    /// Destination port for the same protocols.
     pub dst_port: u16,
-    /// ICMP type and code; `None` for every other protocol.
+    /// ICMP type and code; `None` for every other protocol, and then no ICMP condition holds.
     pub icmp: Option<(u8, u8)>,
 }
 
@@ -76,7 +93,21 @@ pub struct Verdict {
     pub allowed: bool,
     /// What decided; [`crate::Table::describe`] of the same table resolves it.
     pub rule: RuleRef,
+    /// What a deny means for the sender and for flows that began before; no meaning when allowed.
+    pub denial: Denial,
 }
+
+/// How a deny is carried out: as the policy that decided says, else as the node's settings do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Denial {
+    /// What the sender is told.
+    pub reply: Reply,
+    /// What becomes of flows that began when they were allowed.
+    pub established: Established,
+}
+
+/// What holds where no policy says otherwise.
+pub type Settings = Denial;
 
 /// What decided a verdict, as an index into the table that gave it.
 ///
@@ -93,6 +124,8 @@ impl RuleRef {
     pub const OWN_TRAFFIC: Self = Self(2);
     /// IPv6 neighbour discovery and multicast listening: allowed, or no address would resolve.
     pub const NEIGHBOUR_DISCOVERY: Self = Self(3);
+    /// Policies select the subject in this direction, and every tier passed: allowed.
+    pub const NO_DECISION: Self = Self(4);
 
     /// The table's index of this reference.
     #[must_use]
@@ -108,6 +141,8 @@ pub enum RuleDescription {
     UnknownEndpoint,
     /// See [`RuleRef::NO_POLICY`].
     NoPolicySelects,
+    /// See [`RuleRef::NO_DECISION`].
+    NoPolicyDecides,
     /// See [`RuleRef::OWN_TRAFFIC`].
     OwnTraffic,
     /// See [`RuleRef::NEIGHBOUR_DISCOVERY`].
@@ -142,6 +177,7 @@ impl fmt::Display for RuleDescription {
         match self {
             Self::UnknownEndpoint => f.write_str("unknown endpoint"),
             Self::NoPolicySelects => f.write_str("no policy selects"),
+            Self::NoPolicyDecides => f.write_str("no policy decides: every tier passes"),
             Self::OwnTraffic => f.write_str("an endpoint may always reach itself"),
             Self::NeighbourDiscovery => f.write_str("IPv6 neighbour discovery"),
             Self::Rule {

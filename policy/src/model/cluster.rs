@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::labels::add_namespace_labels;
 use super::{
-    Kind, Labels, NAMESPACE_NAME_LABEL, Node, Object, ObjectKey, Pod, PodKey, Policy, PolicyKey,
-    Tier,
+    Kind, Labels, NetworkSet, Node, Object, ObjectKey, Pod, PodKey, Policy, PolicyKey, Tier,
 };
 
 /// The current state of the world. Order of arrival does not matter: what compiles from a cluster
@@ -16,26 +16,30 @@ pub struct Cluster {
     pub(super) pods: BTreeMap<PodKey, Pod>,
     pub(super) workloads: BTreeMap<PodKey, IpAddr>,
     nodes: BTreeMap<String, Node>,
+    accounts: BTreeMap<(String, String), Labels>,
+    sets: BTreeMap<(Option<String>, String), NetworkSet>,
     tiers: BTreeMap<String, Tier>,
     policies: BTreeMap<PolicyKey, Policy>,
 }
 
 impl Default for Cluster {
     fn default() -> Self {
-        let tier = Tier::default_tier();
+        let built_in = Tier::built_in().map(|tier| (tier.name.clone(), tier));
         Self {
             namespaces: BTreeMap::new(),
             pods: BTreeMap::new(),
             workloads: BTreeMap::new(),
             nodes: BTreeMap::new(),
-            tiers: BTreeMap::from([(tier.name.clone(), tier)]),
+            accounts: BTreeMap::new(),
+            sets: BTreeMap::new(),
+            tiers: BTreeMap::from(built_in),
             policies: BTreeMap::new(),
         }
     }
 }
 
 impl Cluster {
-    /// A cluster with nothing in it but the default tier.
+    /// A cluster with nothing in it but the built-in tiers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -45,11 +49,21 @@ impl Cluster {
     pub fn apply(&mut self, object: Object) {
         match object {
             Object::Namespace { name, mut labels } => {
-                labels.insert(NAMESPACE_NAME_LABEL.to_owned(), name.clone());
+                add_namespace_labels(&mut labels, &name);
                 self.namespaces.insert(name, labels);
             }
             Object::Pod(pod) => drop(self.pods.insert(pod.key(), pod)),
             Object::Node(node) => drop(self.nodes.insert(node.name.clone(), node)),
+            Object::ServiceAccount {
+                namespace,
+                name,
+                labels,
+            } => drop(self.accounts.insert((namespace, name), labels)),
+            Object::NetworkSet(set) => {
+                let key = (set.namespace.clone(), set.name.clone());
+                self.sets.insert(key, set);
+            }
+            Object::Tier(tier) => drop(self.tiers.insert(tier.name.clone(), tier)),
             Object::Policy(policy) => drop(self.policies.insert(policy.key.clone(), policy)),
         }
     }
@@ -57,25 +71,34 @@ impl Cluster {
     /// Takes an object away; false when there was none. A workload attached under the pod's name
     /// stays, without labels, until [`Cluster::remove_workload`].
     pub fn remove(&mut self, key: &ObjectKey) -> bool {
+        let (namespace, name) = (key.namespace.clone(), key.name.clone());
+        let owner = || namespace.clone().unwrap_or_default();
         match key.kind {
-            Kind::Namespace => self.namespaces.remove(&key.name).is_some(),
-            Kind::Node => self.nodes.remove(&key.name).is_some(),
-            Kind::Pod => {
-                let namespace = key.namespace.as_deref().unwrap_or_default();
-                self.pods
-                    .remove(&PodKey::new(namespace, &key.name))
-                    .is_some()
+            Kind::Namespace => self.namespaces.remove(&name).is_some(),
+            Kind::Node => self.nodes.remove(&name).is_some(),
+            Kind::Pod => self.pods.remove(&PodKey::new(&owner(), &name)).is_some(),
+            Kind::ServiceAccount => self.accounts.remove(&(owner(), name)).is_some(),
+            Kind::NetworkSet | Kind::GlobalNetworkSet => {
+                self.sets.remove(&(namespace, name)).is_some()
             }
+            Kind::Tier => self.remove_tier(&name),
             Kind::Policy(kind) => {
-                let (namespace, name) = (key.namespace.clone(), key.name.clone());
-                self.policies
-                    .remove(&PolicyKey {
-                        kind,
-                        namespace,
-                        name,
-                    })
-                    .is_some()
+                let key = PolicyKey {
+                    kind,
+                    namespace,
+                    name,
+                };
+                self.policies.remove(&key).is_some()
             }
+        }
+    }
+
+    /// A built-in tier whose object goes has its own order and end again.
+    fn remove_tier(&mut self, name: &str) -> bool {
+        let built_in = Tier::built_in().into_iter().find(|tier| tier.name == name);
+        match built_in {
+            Some(tier) => self.tiers.insert(name.to_owned(), tier.clone()) != Some(tier),
+            None => self.tiers.remove(name).is_some(),
         }
     }
 
@@ -93,18 +116,20 @@ impl Cluster {
             .is_some()
     }
 
-    /// Adds a tier, or replaces the one of the same name.
-    pub fn set_tier(&mut self, tier: Tier) {
-        self.tiers.insert(tier.name.clone(), tier);
-    }
-
     /// The labels of a namespace. One without an object has just its name label.
     #[must_use]
     pub fn namespace_labels(&self, name: &str) -> Labels {
-        self.namespaces
-            .get(name)
-            .cloned()
-            .unwrap_or_else(|| Labels::from([(NAMESPACE_NAME_LABEL.to_owned(), name.to_owned())]))
+        self.namespaces.get(name).cloned().unwrap_or_else(|| {
+            let mut labels = Labels::new();
+            add_namespace_labels(&mut labels, name);
+            labels
+        })
+    }
+
+    /// The labels of a service account that has an object.
+    #[must_use]
+    pub fn account_labels(&self, namespace: &str, name: &str) -> Option<&Labels> {
+        self.accounts.get(&(namespace.to_owned(), name.to_owned()))
     }
 
     /// The Pod objects, by key.
@@ -131,6 +156,31 @@ impl Cluster {
         &self.namespaces
     }
 
+    /// The service accounts that have an object, by namespace and name.
+    #[must_use]
+    pub fn accounts(&self) -> &BTreeMap<(String, String), Labels> {
+        &self.accounts
+    }
+
+    /// The network sets, by namespace (`None`: cluster-wide) and name.
+    #[must_use]
+    pub fn sets(&self) -> &BTreeMap<(Option<String>, String), NetworkSet> {
+        &self.sets
+    }
+
+    /// The tiers that have an object, and the built-in ones, by name.
+    #[must_use]
+    pub fn tiers(&self) -> &BTreeMap<String, Tier> {
+        &self.tiers
+    }
+
+    /// The tier of this name; one nobody defined comes last and is closed at its end.
+    #[must_use]
+    pub fn tier(&self, name: &str) -> Tier {
+        let known = self.tiers.get(name).cloned();
+        known.unwrap_or_else(|| Tier::missing(name))
+    }
+
     /// The policies, by key.
     #[must_use]
     pub fn policies(&self) -> &BTreeMap<PolicyKey, Policy> {
@@ -138,7 +188,7 @@ impl Cluster {
     }
 
     /// The tiers that hold policies, in the order they are judged, each with its policies in
-    /// order. A policy that names an unknown tier gets a closed one.
+    /// order. See [`Cluster::tier`] for one that nobody defined.
     #[must_use]
     pub fn tiers_in_order(&self) -> Vec<(Tier, Vec<&Policy>)> {
         let mut by_tier: BTreeMap<&str, Vec<&Policy>> = BTreeMap::new();
@@ -147,14 +197,7 @@ impl Cluster {
         }
         let mut tiers: Vec<_> = by_tier
             .into_iter()
-            .map(|(name, policies)| {
-                let tier = self
-                    .tiers
-                    .get(name)
-                    .cloned()
-                    .unwrap_or_else(|| Tier::closed(name));
-                (tier, policies)
-            })
+            .map(|(name, policies)| (self.tier(name), policies))
             .collect();
         for (_, policies) in &mut tiers {
             policies.sort_by_key(|policy| (policy.order, &policy.key));

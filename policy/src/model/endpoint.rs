@@ -1,8 +1,10 @@
 //! Endpoints: who owns which address.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::labels::add_pod_labels;
 use super::{Cluster, Labels, NamedPort, Pod, PodKey};
 
 /// What policy applies to: a pod with an identity, whether its object is known or only its
@@ -11,26 +13,31 @@ use super::{Cluster, Labels, NamedPort, Pod, PodKey};
 pub struct Endpoint<'a> {
     /// The pod.
     pub key: &'a PodKey,
-    /// The pod's labels; empty while only CNI knows the pod.
-    pub labels: &'a Labels,
+    /// What selectors read: the pod's labels and those Calico adds. While only CNI knows the pod,
+    /// none of its own.
+    pub labels: Labels,
     /// Ports the pod declares by name.
     pub named_ports: &'a BTreeSet<NamedPort>,
     /// The addresses that stand for it. The one CNI attached wins over what the object reports for
     /// the same family, which may be missing or left over from an earlier life.
     pub addresses: Vec<IpAddr>,
-    claim: Claim<'a>,
+    /// How strong its claim to them is.
+    pub claim: Claim,
 }
 
-/// The strength of an endpoint's claim to its address; the greater wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Claim<'a> {
+/// The strength of an endpoint's claim to its address; the greater wins, and of equals the one
+/// whose key comes first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
     attached: bool,
     staying: bool,
-    created: Option<&'a str>,
+    created: Option<String>,
 }
 
-static NO_LABELS: Labels = Labels::new();
 static NO_PORTS: BTreeSet<NamedPort> = BTreeSet::new();
+
+/// The service account of a pod that names none.
+const DEFAULT_ACCOUNT: &str = "default";
 
 impl Cluster {
     /// Every endpoint, ordered by key. Host-network and finished pods are none.
@@ -50,7 +57,7 @@ impl Cluster {
         match self.pods.get_key_value(key) {
             Some((key, pod)) => pod
                 .has_identity()
-                .then(|| of_pod(key, pod, attached.map(|w| *w.1))),
+                .then(|| self.of_pod(key, pod, attached.map(|w| *w.1))),
             None => attached.map(|(key, address)| of_workload(key, *address)),
         }
     }
@@ -59,39 +66,47 @@ impl Cluster {
     /// an object's report, a staying pod a terminating one, a younger pod an older one.
     #[must_use]
     pub fn address_owners(&self) -> BTreeMap<IpAddr, Endpoint<'_>> {
+        let strength =
+            |endpoint: &Endpoint<'_>| (endpoint.claim.clone(), Reverse(endpoint.key.clone()));
         let mut owners: BTreeMap<IpAddr, Endpoint<'_>> = BTreeMap::new();
         for endpoint in self.endpoints() {
             for address in &endpoint.addresses {
                 let holder = owners.get(address);
-                if holder.is_none_or(|holder| endpoint.claim > holder.claim) {
+                if holder.is_none_or(|holder| strength(&endpoint) > strength(holder)) {
                     owners.insert(*address, endpoint.clone());
                 }
             }
         }
         owners
     }
-}
 
-fn of_pod<'a>(key: &'a PodKey, pod: &'a Pod, attached: Option<IpAddr>) -> Endpoint<'a> {
-    let reported = pod.addresses.iter().copied();
-    let kept = reported.filter(|ip| attached.is_none_or(|own| own.is_ipv4() != ip.is_ipv4()));
-    Endpoint {
-        key,
-        labels: &pod.labels,
-        named_ports: &pod.named_ports,
-        addresses: attached.into_iter().chain(kept).collect(),
-        claim: Claim {
-            attached: attached.is_some(),
-            staying: !pod.terminating,
-            created: pod.created.as_deref(),
-        },
+    fn of_pod<'a>(&self, key: &'a PodKey, pod: &'a Pod, attached: Option<IpAddr>) -> Endpoint<'a> {
+        let reported = pod.addresses.iter().copied();
+        let kept = reported.filter(|ip| attached.is_none_or(|own| own.is_ipv4() != ip.is_ipv4()));
+        let account = pod.service_account.as_deref().unwrap_or(DEFAULT_ACCOUNT);
+        let account_labels = self.account_labels(&key.namespace, account);
+        let mut labels = pod.labels.clone();
+        add_pod_labels(&mut labels, &key.namespace, Some((account, account_labels)));
+        Endpoint {
+            key,
+            labels,
+            named_ports: &pod.named_ports,
+            addresses: attached.into_iter().chain(kept).collect(),
+            claim: Claim {
+                attached: attached.is_some(),
+                staying: !pod.terminating,
+                created: pod.created.clone(),
+            },
+        }
     }
 }
 
 fn of_workload(key: &PodKey, address: IpAddr) -> Endpoint<'_> {
+    let mut labels = Labels::new();
+    add_pod_labels(&mut labels, &key.namespace, None);
     Endpoint {
         key,
-        labels: &NO_LABELS,
+        labels,
         named_ports: &NO_PORTS,
         addresses: vec![address],
         claim: Claim {

@@ -12,16 +12,23 @@ mod object;
 mod pod;
 mod policy;
 mod rule;
+mod scope;
 mod selector;
+mod set;
 mod tier;
 
 pub use cluster::Cluster;
-pub use endpoint::Endpoint;
-pub use labels::{Labels, NAMESPACE_NAME_LABEL};
+pub use endpoint::{Claim, Endpoint};
+pub use labels::{
+    CALICO_NAME_LABEL, Labels, NAMESPACE_LABEL, NAMESPACE_NAME_LABEL, ORCHESTRATOR,
+    ORCHESTRATOR_LABEL, SERVICE_ACCOUNT_LABEL, SERVICE_ACCOUNT_PREFIX,
+};
 pub use node::Node;
 pub use object::{Kind, Object, ObjectKey};
 pub use pod::{NamedPort, Phase, Pod, PodKey};
-pub use policy::{NamespaceScope, Order, PodScope, Policy, PolicyKey, PolicyKind};
-pub use rule::{Action, Peer, Peers, PortMatch, Ports, Rule};
+pub use policy::{Established, Order, Policy, PolicyKey, PolicyKind, Reply};
+pub use rule::{Action, End, Icmp, Peers, PortCondition, PortMatch, Rule, Traffic, TrafficSet};
+pub use scope::{Members, Namespaces, Scope};
 pub use selector::Selector;
-pub use tier::{DEFAULT_TIER, EndOfTier, Tier};
+pub use set::NetworkSet;
+pub use tier::{ADMIN_TIER, BASELINE_TIER, DEFAULT_TIER, EndOfTier, Tier};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Labels, Node, Pod, Policy, PolicyKey, PolicyKind};
+use super::{Labels, NetworkSet, Node, Pod, Policy, PolicyKey, PolicyKind, Tier};
 
 /// Something a source has read.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,19 @@ pub enum Object {
     Pod(Pod),
     /// A node.
     Node(Node),
+    /// A service account and its labels.
+    ServiceAccount {
+        /// The account's namespace.
+        namespace: String,
+        /// The account's name.
+        name: String,
+        /// Its labels.
+        labels: Labels,
+    },
+    /// A network set of either scope.
+    NetworkSet(NetworkSet),
+    /// A tier.
+    Tier(Tier),
     /// A policy of any dialect.
     Policy(Policy),
 }
@@ -31,6 +44,14 @@ pub enum Kind {
     Pod,
     /// v1 Node.
     Node,
+    /// v1 ServiceAccount.
+    ServiceAccount,
+    /// projectcalico.org/v3 NetworkSet.
+    NetworkSet,
+    /// projectcalico.org/v3 GlobalNetworkSet.
+    GlobalNetworkSet,
+    /// projectcalico.org/v3 Tier.
+    Tier,
     /// A policy of this kind.
     Policy(PolicyKind),
 }
@@ -41,6 +62,10 @@ impl fmt::Display for Kind {
             Self::Namespace => f.write_str("Namespace"),
             Self::Pod => f.write_str("Pod"),
             Self::Node => f.write_str("Node"),
+            Self::ServiceAccount => f.write_str("ServiceAccount"),
+            Self::NetworkSet => f.write_str("NetworkSet"),
+            Self::GlobalNetworkSet => f.write_str("GlobalNetworkSet"),
+            Self::Tier => f.write_str("Tier"),
             Self::Policy(kind) => kind.fmt(f),
         }
     }
@@ -82,22 +107,35 @@ impl Object {
     #[must_use]
     pub fn key(&self) -> ObjectKey {
         match self {
-            Self::Namespace { name, .. } => cluster_wide(Kind::Namespace, name),
-            Self::Node(node) => cluster_wide(Kind::Node, &node.name),
-            Self::Pod(pod) => ObjectKey {
-                kind: Kind::Pod,
-                namespace: Some(pod.namespace.clone()),
-                name: pod.name.clone(),
-            },
+            Self::Namespace { name, .. } => key(Kind::Namespace, None, name),
+            Self::Node(node) => key(Kind::Node, None, &node.name),
+            Self::Tier(tier) => key(Kind::Tier, None, &tier.name),
+            Self::Pod(pod) => key(Kind::Pod, Some(&pod.namespace), &pod.name),
+            Self::ServiceAccount {
+                namespace, name, ..
+            } => key(Kind::ServiceAccount, Some(namespace), name),
+            Self::NetworkSet(set) => set.key(),
             Self::Policy(policy) => ObjectKey::from(&policy.key),
         }
     }
 }
 
-fn cluster_wide(kind: Kind, name: &str) -> ObjectKey {
+impl NetworkSet {
+    /// The set's key.
+    #[must_use]
+    pub fn key(&self) -> ObjectKey {
+        let kind = match self.namespace {
+            Some(_) => Kind::NetworkSet,
+            None => Kind::GlobalNetworkSet,
+        };
+        key(kind, self.namespace.as_deref(), &self.name)
+    }
+}
+
+fn key(kind: Kind, namespace: Option<&str>, name: &str) -> ObjectKey {
     ObjectKey {
         kind,
-        namespace: None,
+        namespace: namespace.map(str::to_owned),
         name: name.to_owned(),
     }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use super::{DEFAULT_TIER, Labels, Rule, Selector};
+use super::{DEFAULT_TIER, Namespaces, Rule, Scope, Selector};
 use crate::verdict::Direction;
 
 /// Which API a policy was written in.
@@ -11,13 +11,22 @@ use crate::verdict::Direction;
 pub enum PolicyKind {
     /// networking.k8s.io/v1 NetworkPolicy.
     NetworkPolicy,
+    /// projectcalico.org/v3 NetworkPolicy.
+    CalicoNetworkPolicy,
+    /// projectcalico.org/v3 GlobalNetworkPolicy.
+    GlobalNetworkPolicy,
+    /// policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy.
+    ClusterNetworkPolicy,
 }
 
 impl fmt::Display for PolicyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NetworkPolicy => f.write_str("NetworkPolicy"),
-        }
+        f.write_str(match self {
+            Self::NetworkPolicy => "NetworkPolicy",
+            Self::CalicoNetworkPolicy => "CalicoNetworkPolicy",
+            Self::GlobalNetworkPolicy => "GlobalNetworkPolicy",
+            Self::ClusterNetworkPolicy => "ClusterNetworkPolicy",
+        })
     }
 }
 
@@ -46,6 +55,11 @@ impl fmt::Display for PolicyKey {
 #[derive(Clone, Copy, Debug)]
 pub struct Order(pub f64);
 
+impl Order {
+    /// Behind everything that has an order (Calico: order left out).
+    pub const LAST: Self = Self(f64::INFINITY);
+}
+
 impl Ord for Order {
     fn cmp(&self, other: &Self) -> Ordering {
         self.0.total_cmp(&other.0)
@@ -66,34 +80,24 @@ impl PartialEq for Order {
 
 impl Eq for Order {}
 
-/// Which namespaces are meant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum NamespaceScope {
-    /// The one of this name.
-    Named(String),
-    /// Those whose labels match.
-    Matching(Selector),
+/// What a denied sender is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Reply {
+    /// Nothing.
+    #[default]
+    Drop,
+    /// A TCP reset, or ICMP "administratively prohibited" (RFC 1812 section 5.2.7.1).
+    Reject,
 }
 
-/// Which pods are meant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PodScope {
-    /// The namespaces they are in.
-    pub namespaces: NamespaceScope,
-    /// What their labels satisfy.
-    pub pods: Selector,
-}
-
-impl PodScope {
-    /// Does a pod with these labels, in this namespace with those labels, belong?
-    #[must_use]
-    pub fn matches(&self, namespace: &str, namespace_labels: &Labels, pod_labels: &Labels) -> bool {
-        let in_scope = match &self.namespaces {
-            NamespaceScope::Named(name) => name == namespace,
-            NamespaceScope::Matching(selector) => selector.matches(namespace_labels),
-        };
-        in_scope && self.pods.matches(pod_labels)
-    }
+/// What becomes of flows that began before a policy that denies them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Established {
+    /// They are cut.
+    #[default]
+    Recheck,
+    /// They go on.
+    Keep,
 }
 
 /// A policy: for the pods it selects, rules per direction.
@@ -106,11 +110,15 @@ pub struct Policy {
     /// Its place in the tier; the key decides a tie.
     pub order: Order,
     /// The endpoints it selects.
-    pub subject: PodScope,
+    pub subject: Scope,
     /// Its ingress rules; `None` when it does not apply to ingress at all.
     pub ingress: Option<Vec<Rule>>,
     /// Its egress rules; `None` when it does not apply to egress at all.
     pub egress: Option<Vec<Rule>>,
+    /// What those it denies are told; `None` for the node's setting.
+    pub deny: Option<Reply>,
+    /// What becomes of older flows it denies; `None` for the node's setting.
+    pub established: Option<Established>,
 }
 
 impl Policy {
@@ -126,12 +134,11 @@ impl Policy {
             },
             tier: DEFAULT_TIER.to_owned(),
             order: Order(1000.0),
-            subject: PodScope {
-                namespaces: NamespaceScope::Named(namespace.to_owned()),
-                pods,
-            },
+            subject: Scope::pods(Namespaces::Named(namespace.to_owned()), pods),
             ingress: None,
             egress: None,
+            deny: None,
+            established: None,
         }
     }
 

@@ -5,6 +5,12 @@ use super::Order;
 /// The tier of Kubernetes NetworkPolicy (Calico's name for it).
 pub const DEFAULT_TIER: &str = "default";
 
+/// The tier of ClusterNetworkPolicy's `Admin` (Calico's name for it).
+pub const ADMIN_TIER: &str = "kube-admin";
+
+/// The tier of ClusterNetworkPolicy's `Baseline` (Calico's name for it).
+pub const BASELINE_TIER: &str = "kube-baseline";
+
 /// What happens when policies of a tier select an endpoint and none of their rules decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndOfTier {
@@ -26,18 +32,27 @@ pub struct Tier {
 }
 
 impl Tier {
-    /// The built-in default tier: order 1,000,000, ends in a deny.
+    /// The tiers that are there without an object: Calico's.
     #[must_use]
-    pub fn default_tier() -> Self {
-        Self::closed(DEFAULT_TIER)
+    pub fn built_in() -> [Self; 3] {
+        let tier = |name: &str, order, end| Self {
+            name: name.to_owned(),
+            order: Order(order),
+            end,
+        };
+        [
+            tier(ADMIN_TIER, 1_000.0, EndOfTier::Pass),
+            tier(DEFAULT_TIER, 1_000_000.0, EndOfTier::Deny),
+            tier(BASELINE_TIER, 10_000_000.0, EndOfTier::Pass),
+        ]
     }
 
-    /// A tier known only by name: ordered with the default tier and closed at its end.
+    /// A tier that policies name and nobody has defined: last and closed at its end.
     #[must_use]
-    pub fn closed(name: &str) -> Self {
+    pub fn missing(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            order: Order(1_000_000.0),
+            order: Order::LAST,
             end: EndOfTier::Deny,
         }
     }

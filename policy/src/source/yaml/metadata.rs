@@ -1,9 +1,9 @@
 //! `metadata`: names, labels, annotations.
 
-use super::ManifestError;
 use super::validate::object_name;
 use super::view::{Map, View};
-use crate::model::Labels;
+use super::{ManifestError, Problem};
+use crate::model::{Established, Labels, Reply};
 
 /// Every field of ObjectMeta; all but a few are ignored.
 const OBJECT_META: [&str; 16] = [
@@ -24,6 +24,18 @@ const OBJECT_META: [&str; 16] = [
     "uid",
     "clusterName",
 ];
+
+/// What our annotations on policies begin with.
+const OURS: &str = "vswitchd/";
+const DENY: &str = "vswitchd/deny";
+const ESTABLISHED: &str = "vswitchd/established";
+
+/// What a policy's annotations ask for, where they do.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PolicyAnnotations {
+    pub(super) deny: Option<Reply>,
+    pub(super) established: Option<Established>,
+}
 
 /// The metadata of an object.
 #[derive(Debug)]
@@ -67,6 +79,39 @@ impl<'a> Metadata<'a> {
             .get(name)
             .map(|view| view.text())
             .transpose()
+    }
+
+    /// What a policy's annotations ask for. Any other annotation of ours is a mistake.
+    pub(super) fn policy_annotations(&self) -> Result<PolicyAnnotations, ManifestError> {
+        let mut read = PolicyAnnotations::default();
+        let Some(annotations) = self.map.get("annotations") else {
+            return Ok(read);
+        };
+        let map = annotations.map()?;
+        for (key, value) in map.entries() {
+            match key.name.as_str() {
+                DENY => {
+                    read.deny = Some(match value.text()? {
+                        "drop" => Reply::Drop,
+                        "reject" => Reply::Reject,
+                        _ => return Err(value.invalid("drop or reject")),
+                    });
+                }
+                ESTABLISHED => {
+                    read.established = Some(match value.text()? {
+                        "recheck" => Established::Recheck,
+                        "keep" => Established::Keep,
+                        _ => return Err(value.invalid("recheck or keep")),
+                    });
+                }
+                other if other.starts_with(OURS) => {
+                    let accepted = format!("{DENY}, {ESTABLISHED}, annotations of others");
+                    return Err(map.key_error(key, Problem::UnknownField { accepted }));
+                }
+                _ => {}
+            }
+        }
+        Ok(read)
     }
 
     pub(super) fn text(&self, field: &str) -> Result<Option<&'a str>, ManifestError> {

@@ -11,7 +11,7 @@ use super::validate::{block, is_port_name};
 use super::view::{Map, View};
 use super::{ManifestError, Problem};
 use crate::model::{
-    Action, NamespaceScope, Peer, Peers, PodScope, Policy, PortMatch, Ports, Rule, Selector,
+    Action, End, Namespaces, Peers, Policy, Rule, Scope, Selector, Traffic, TrafficSet,
 };
 use crate::verdict::protocol::{SCTP, TCP, UDP};
 
@@ -22,8 +22,11 @@ pub(super) fn read(object: &Map<'_>, metadata: &Metadata<'_>) -> Read<Policy> {
     object.only(&["apiVersion", "kind", "metadata", "spec", "status"])?;
     metadata.only_known_fields()?;
     let namespace = metadata.namespace()?;
+    let annotations = metadata.policy_annotations()?;
     let Some(spec) = object.get("spec") else {
-        return Ok(without_spec(&namespace, &metadata.name));
+        let mut policy = without_spec(&namespace, &metadata.name);
+        (policy.deny, policy.established) = (annotations.deny, annotations.established);
+        return Ok(policy);
     };
     let spec = spec.map()?;
     spec.only(&["podSelector", "policyTypes", "ingress", "egress"])?;
@@ -35,6 +38,7 @@ pub(super) fn read(object: &Map<'_>, metadata: &Metadata<'_>) -> Read<Policy> {
     let types = read_types(&spec, !egress.is_empty())?;
     policy.ingress = types.ingress.then_some(ingress);
     policy.egress = types.egress.then_some(egress);
+    (policy.deny, policy.established) = (annotations.deny, annotations.established);
     Ok(policy)
 }
 
@@ -99,9 +103,9 @@ fn read_rule(view: &View<'_>, peers: &str, namespace: &str) -> Read<Rule> {
         .collect();
     let ports = items("ports")?.iter().map(read_port).collect();
     Ok(Rule {
-        action: Action::Allow,
         peers: non_empty(peers)?.map_or(Peers::Any, Peers::OneOf),
-        ports: non_empty(ports)?.map_or(Ports::Any, Ports::OneOf),
+        traffic: non_empty(ports)?.map_or(TrafficSet::Any, TrafficSet::OneOf),
+        ..Rule::any(Action::Allow)
     })
 }
 
@@ -109,7 +113,7 @@ fn non_empty<T>(items: Read<Vec<T>>) -> Read<Option<Vec<T>>> {
     Ok(Some(items?).filter(|items| !items.is_empty()))
 }
 
-fn read_peer(view: &View<'_>, namespace: &str) -> Read<Peer> {
+fn read_peer(view: &View<'_>, namespace: &str) -> Read<End> {
     let map = view.map()?;
     map.only(&["podSelector", "namespaceSelector", "ipBlock"])?;
     let pods = optional_selector(&map, "podSelector")?;
@@ -122,17 +126,18 @@ fn read_peer(view: &View<'_>, namespace: &str) -> Read<Peer> {
         (None, None, None) => {
             Err(view.invalid("one of podSelector, namespaceSelector and ipBlock"))
         }
-        (None, pods, namespaces) => Ok(Peer::Pods(PodScope {
-            namespaces: namespaces.map_or_else(
-                || NamespaceScope::Named(namespace.to_owned()),
-                NamespaceScope::Matching,
-            ),
-            pods: pods.unwrap_or_else(Selector::everything),
-        })),
+        (None, pods, namespaces) => {
+            let namespaces = namespaces.map_or_else(
+                || Namespaces::Named(namespace.to_owned()),
+                Namespaces::Matching,
+            );
+            let pods = pods.unwrap_or_else(Selector::everything);
+            Ok(End::members(Scope::pods(namespaces, pods)))
+        }
     }
 }
 
-fn read_block(view: &View<'_>) -> Read<Peer> {
+fn read_block(view: &View<'_>) -> Read<End> {
     let map = view.map()?;
     map.only(&["cidr", "except"])?;
     let cidr = block(&map.require("cidr")?)?;
@@ -143,7 +148,7 @@ fn read_block(view: &View<'_>) -> Read<Peer> {
         .iter()
         .map(|hole| read_hole(hole, cidr))
         .collect::<Read<_>>()?;
-    Ok(Peer::Network { cidr, except })
+    Ok(End::block(cidr, except))
 }
 
 fn read_hole(view: &View<'_>, cidr: IpNet) -> Read<IpNet> {
@@ -154,7 +159,7 @@ fn read_hole(view: &View<'_>, cidr: IpNet) -> Read<IpNet> {
     Err(view.invalid(format!("a block inside of {cidr} and smaller")))
 }
 
-fn read_port(view: &View<'_>) -> Read<PortMatch> {
+fn read_port(view: &View<'_>) -> Read<Traffic> {
     let map = view.map()?;
     map.only(&["protocol", "port", "endPort"])?;
     let protocol = map
@@ -164,19 +169,19 @@ fn read_port(view: &View<'_>) -> Read<PortMatch> {
     let Some(port) = map.get("port") else {
         return match end {
             Some(end) => Err(end.error(Problem::Conflict("endPort needs port"))),
-            None => Ok(PortMatch::Protocol(protocol)),
+            None => Ok(Traffic::protocol(protocol)),
         };
     };
     match (port.integer_or_text()?, end) {
         (Ok(number), end) => {
             let first = port_number(&port, number)?;
             let last = end.map_or(Ok(first), |end| last_port(&end, first))?;
-            Ok(PortMatch::Range(protocol, first..=last))
+            Ok(Traffic::range(protocol, first..=last))
         }
         (Err(_), Some(end)) => {
             Err(end.error(Problem::Conflict("endPort needs a port that is a number")))
         }
-        (Err(name), None) if is_port_name(name) => Ok(PortMatch::Named(protocol, name.to_owned())),
+        (Err(name), None) if is_port_name(name) => Ok(Traffic::named(protocol, name)),
         (Err(_), None) => Err(port.invalid(
             "a port number without quotes, or a port name of at most 15 lower-case letters, \
              digits and '-' with at least one letter",
