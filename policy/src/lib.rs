@@ -14,6 +14,7 @@
 //! traffic from the node itself to its own pods. The data plane decides those.
 #![forbid(unsafe_code)]
 
+pub mod ask;
 #[path = "interim.rs"]
 pub mod compile;
 pub mod model;

@@ -1,0 +1,245 @@
+//! Who is behind a name or an address.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use thiserror::Error;
+
+use super::placeholder::{is_placeholder, with_placeholders};
+use super::{Party, PartyKind};
+use crate::model::{Cluster, Pod, PodKey};
+
+/// The cluster's inhabitants by name and by address.
+#[derive(Debug)]
+pub struct Roster {
+    cluster: Cluster,
+    pods: BTreeMap<IpAddr, PodKey>,
+    hosts: BTreeMap<IpAddr, PartyKind>,
+}
+
+/// An end that cannot be judged.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum UnknownParty {
+    /// Neither a pod's name nor an address.
+    #[error("expected NAMESPACE/POD or an IP address, found {0:?}")]
+    Malformed(String),
+    /// No such pod.
+    #[error("expected a pod of the state, found {name:?}, which is not in it{hint}")]
+    NoSuchPod {
+        /// As it was written.
+        name: String,
+        /// What there is instead.
+        hint: String,
+    },
+    /// The pod has run to its end.
+    #[error(
+        "expected a pod that is alive, found {0}, which has finished: it has no identity any more, \
+         and its address may be another pod's"
+    )]
+    Finished(PodKey),
+    /// The pod's addresses are another pod's by now.
+    #[error("expected a pod with an address of its own, found {pod}: {address} is {owner}'s")]
+    Displaced {
+        /// The pod.
+        pod: PodKey,
+        /// An address it claims.
+        address: IpAddr,
+        /// Who has it.
+        owner: PodKey,
+    },
+    /// A pod on the network of a node whose address nobody knows.
+    #[error(
+        "expected a known address, found {0}, which is on its node's network: neither the pod's \
+         status nor a Node object says the node's address"
+    )]
+    NoHostAddress(PodKey),
+}
+
+impl Roster {
+    /// The roster of this cluster. Pods without an address are given
+    /// [placeholders](super::placeholder).
+    ///
+    /// Cost: about the number of pods and nodes.
+    #[must_use]
+    pub fn new(cluster: Cluster) -> Self {
+        let cluster = with_placeholders(cluster);
+        let pods = owners(&cluster);
+        let hosts = hosts(&cluster);
+        Self {
+            cluster,
+            pods,
+            hosts,
+        }
+    }
+
+    /// The cluster, with placeholders.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Every pod policy applies to, in order of name.
+    #[must_use]
+    pub fn policed(&self) -> Vec<Party> {
+        let keys = self.cluster.endpoints().map(|endpoint| endpoint.key);
+        keys.filter_map(|key| self.pod(key).ok()).collect()
+    }
+
+    /// Every node with an address, in order of name.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<Party> {
+        let nodes = self.cluster.nodes().values();
+        let reachable = nodes.filter(|node| !node.addresses.is_empty());
+        let party = |node: &crate::model::Node| Party {
+            kind: PartyKind::Node(node.name.clone()),
+            addresses: node.addresses.clone(),
+        };
+        reachable.map(party).collect()
+    }
+
+    /// The end behind `NAMESPACE/POD` or an address.
+    ///
+    /// # Errors
+    /// It is neither, or a pod that cannot be judged.
+    pub fn party(&self, text: &str) -> Result<Party, UnknownParty> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(self.at(address));
+        }
+        match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && is_name(name) => {
+                self.pod(&PodKey::new(namespace, name))
+            }
+            _ => Err(UnknownParty::Malformed(text.to_owned())),
+        }
+    }
+
+    /// Whoever has this address. An IPv4-mapped one is the IPv4 address (RFC 4291, 2.5.5.2).
+    #[must_use]
+    pub fn at(&self, address: IpAddr) -> Party {
+        let address = address.to_canonical();
+        let kind = match (self.pods.get(&address), self.hosts.get(&address)) {
+            (Some(key), _) => self.policed_kind(key),
+            (None, Some(host)) => host.clone(),
+            (None, None) => PartyKind::Outside,
+        };
+        Party {
+            kind,
+            addresses: vec![address],
+        }
+    }
+
+    /// A pod by its key.
+    ///
+    /// # Errors
+    /// See [`UnknownParty`].
+    pub fn pod(&self, key: &PodKey) -> Result<Party, UnknownParty> {
+        if let Some(endpoint) = self.cluster.endpoint(key) {
+            return self.endpoint(key, endpoint.addresses);
+        }
+        match self.cluster.pods().get(key) {
+            Some(pod) if pod.host_network => self.host_network(key, pod),
+            Some(_) => Err(UnknownParty::Finished(key.clone())),
+            None => Err(self.no_such(key)),
+        }
+    }
+
+    fn endpoint(&self, key: &PodKey, claimed: Vec<IpAddr>) -> Result<Party, UnknownParty> {
+        let own = |address: &&IpAddr| self.pods.get(*address) == Some(key);
+        let addresses: Vec<IpAddr> = claimed.iter().filter(own).copied().collect();
+        match (addresses.first(), claimed.first()) {
+            (None, Some(address)) => Err(UnknownParty::Displaced {
+                pod: key.clone(),
+                address: *address,
+                owner: self.pods.get(address).unwrap_or(key).clone(),
+            }),
+            _ => Ok(Party {
+                kind: self.policed_kind(key),
+                addresses,
+            }),
+        }
+    }
+
+    fn policed_kind(&self, key: &PodKey) -> PartyKind {
+        let pod = self.cluster.pods().get(key);
+        PartyKind::Pod {
+            key: key.clone(),
+            node: pod.and_then(|pod| pod.node.clone()),
+        }
+    }
+
+    fn host_network(&self, key: &PodKey, pod: &Pod) -> Result<Party, UnknownParty> {
+        let node = pod.node.as_ref().and_then(|n| self.cluster.nodes().get(n));
+        let addresses = match (pod.addresses.is_empty(), node) {
+            (true, Some(node)) => node.addresses.clone(),
+            _ => pod.addresses.clone(),
+        };
+        if addresses.is_empty() {
+            return Err(UnknownParty::NoHostAddress(key.clone()));
+        }
+        let (key, node) = (key.clone(), pod.node.clone());
+        let kind = PartyKind::HostNetwork { key, node };
+        Ok(Party { kind, addresses })
+    }
+
+    fn no_such(&self, key: &PodKey) -> UnknownParty {
+        let pods = self.cluster.pods().keys();
+        let mut names: Vec<&str> = pods
+            .filter(|pod| pod.namespace == key.namespace)
+            .map(|pod| pod.name.as_str())
+            .collect();
+        let more = names.len().saturating_sub(NAMES_SHOWN);
+        names.truncate(NAMES_SHOWN);
+        let hint = match (names.is_empty(), more) {
+            (true, _) => format!("; no pod is in namespace {:?}", key.namespace),
+            (false, 0) => format!("; in its namespace: {}", names.join(", ")),
+            (false, more) => format!("; in its namespace: {} and {more} more", names.join(", ")),
+        };
+        UnknownParty::NoSuchPod {
+            name: key.to_string(),
+            hint,
+        }
+    }
+
+    /// Was this party given a made-up address?
+    #[must_use]
+    pub fn is_placed(&self, party: &Party) -> bool {
+        party.is_policed() && party.addresses.iter().any(|a| is_placeholder(*a))
+    }
+}
+
+/// How many names a hint lists.
+const NAMES_SHOWN: usize = 8;
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains('/')
+}
+
+fn owners(cluster: &Cluster) -> BTreeMap<IpAddr, PodKey> {
+    let owners = cluster.address_owners().into_iter();
+    owners
+        .map(|(address, endpoint)| (address, endpoint.key.clone()))
+        .collect()
+}
+
+/// The addresses of nodes; where no Node object says one, those of the pods on its network.
+fn hosts(cluster: &Cluster) -> BTreeMap<IpAddr, PartyKind> {
+    let mut hosts = BTreeMap::new();
+    for pod in cluster.pods().values().filter(|pod| pod.host_network) {
+        let kind = match &pod.node {
+            Some(node) => PartyKind::Node(node.clone()),
+            None => PartyKind::HostNetwork {
+                key: pod.key(),
+                node: None,
+            },
+        };
+        for address in &pod.addresses {
+            hosts.insert(*address, kind.clone());
+        }
+    }
+    for node in cluster.nodes().values() {
+        for address in &node.addresses {
+            hosts.insert(*address, PartyKind::Node(node.name.clone()));
+        }
+    }
+    hosts
+}
