@@ -62,10 +62,17 @@ pub struct Counters {
     pub flows: Counter,
     /// Flows cut because a new policy denies them.
     pub flows_cut: Counter,
-    /// ICMP errors sent.
+    /// Flows that a new policy denies and lets go on.
+    pub flows_kept: Counter,
+    /// ICMP errors sent, those for policy not among them.
     pub icmp_sent: Counter,
     /// ICMP errors not sent for the rate limit.
     pub icmp_limited: Counter,
+    /// Packets denied by policy whose sender was told, by a TCP reset or an
+    /// ICMP error.
+    pub rejects_sent: Counter,
+    /// The same, not told for the rate limit.
+    pub rejects_limited: Counter,
     /// ARP requests answered.
     pub arp_answered: Counter,
     /// Frames handed to the worker that owns their flow.
@@ -81,8 +88,11 @@ impl Default for Counters {
             flows_expired: Counter::default(),
             flows: Counter::default(),
             flows_cut: Counter::default(),
+            flows_kept: Counter::default(),
             icmp_sent: Counter::default(),
             icmp_limited: Counter::default(),
+            rejects_sent: Counter::default(),
+            rejects_limited: Counter::default(),
             arp_answered: Counter::default(),
             handed_off: Counter::default(),
         }

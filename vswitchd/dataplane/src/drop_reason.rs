@@ -1,7 +1,7 @@
 //! Every drop is one row of one table.
 //!
-//! The row holds the metric label, the stage, the operator's sentence and the
-//! ICMP error the sender is told, if any. Counters, metrics, the CLI and the
+//! The row holds the metric label, the stage, the operator's sentence and what
+//! the sender is told, if anything. Counters, metrics, the CLI and the
 //! docs derive from it. A test of the in-memory house fails until each row has
 //! a frame that dies of it.
 
@@ -47,7 +47,7 @@ impl fmt::Display for Stage {
     }
 }
 
-/// The ICMP error a drop is answered with.
+/// What a drop is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Nothing is sent.
@@ -60,6 +60,10 @@ pub enum Answer {
     NetUnreachable,
     /// Host unreachable (RFC 792, type 3 code 1).
     HostUnreachable,
+    /// As the policy says: silence, or a TCP reset (RFC 9293 section 3.10.7.1),
+    /// or, to all but TCP, communication administratively prohibited (RFC 1812
+    /// section 5.2.7.1, type 3 code 13).
+    AsPolicySays,
 }
 
 /// One row of the table.
@@ -185,9 +189,9 @@ drop_reasons! {
             "The flow table is full of established flows and none may be evicted: raise conntrack.max_flows."
     }
     Policy {
-        PolicyEgress "policy_egress" Silence
+        PolicyEgress "policy_egress" AsPolicySays
             "NetworkPolicy of the source pod does not allow this egress."
-        PolicyIngress "policy_ingress" Silence
+        PolicyIngress "policy_ingress" AsPolicySays
             "NetworkPolicy of the destination pod does not allow this ingress."
     }
     Route {

@@ -1,17 +1,38 @@
-//! How many ICMP errors a port may cause (RFC 1812 section 4.3.2.8).
+//! How many answers to dropped packets a port may cause (RFC 1812 section 4.3.2.8).
 
 use std::time::Duration;
 
 use crate::time::Time;
 
-/// Errors a second, in the long run.
+/// Answers a second, in the long run.
 const RATE_PER_SECOND: u64 = 100;
-/// Errors at once after silence: enough for a traceroute of 30 hops by 3.
+/// Answers at once after silence: enough for a traceroute of 30 hops by 3.
 const BURST: u64 = 100;
+
+/// What an answer is for. Each has a bucket of its own, so that a pod whose
+/// packets policy rejects is still told the MTU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// An ICMP error about the way.
+    Error,
+    /// A packet that policy rejects.
+    Rejection,
+}
+
+/// The buckets of one port.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limiters([Limiter; 2]);
+
+impl Limiters {
+    /// The bucket for this purpose.
+    pub(crate) fn of(&mut self, purpose: Purpose) -> &mut Limiter {
+        &mut self.0[purpose as usize]
+    }
+}
 
 const COST_NANOS: u64 = 1_000_000_000 / RATE_PER_SECOND;
 
-/// A token bucket: one token an ICMP error.
+/// A token bucket: one token an answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Limiter {
     /// When the bucket will be full again (virtual scheduling).

@@ -7,7 +7,7 @@ use crate::conntrack::{Conntrack, Flow, Timeouts};
 use crate::counters::Counters;
 use crate::fragments::Fragments;
 use crate::ids::{PeerId, PortId, WorkerId};
-use crate::limiter::Limiter;
+use crate::limiter::{Limiters, Purpose};
 use crate::reassembly::Reassembly;
 use crate::time::Time;
 
@@ -56,7 +56,7 @@ pub struct Local {
     pub(crate) reassembly: Reassembly,
     pub(crate) pick_up_until: Time,
     pub(crate) identification: u16,
-    limiters: Vec<Limiter>,
+    limiters: Vec<Limiters>,
     events: Vec<Event>,
     counters: Arc<Counters>,
 }
@@ -126,13 +126,14 @@ impl Local {
         flows.set(self.flows.len() as u64);
     }
 
-    /// May one more ICMP error be sent because of this port?
-    pub(crate) fn may_answer(&mut self, port: PortId, now: Time) -> bool {
+    /// May one more answer be sent because of this port?
+    pub(crate) fn may_answer(&mut self, port: PortId, purpose: Purpose, now: Time) -> bool {
         let wanted = port.index() + 1;
         if self.limiters.len() < wanted {
-            self.limiters.resize(wanted, Limiter::default());
+            self.limiters.resize(wanted, Limiters::default());
         }
-        self.limiters[port.index()].take(now, self.workers)
+        let limiter = self.limiters[port.index()].of(purpose);
+        limiter.take(now, self.workers)
     }
 
     /// The next outer identification for `packets` tunnel packets. They are

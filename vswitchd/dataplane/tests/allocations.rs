@@ -134,6 +134,20 @@ fn drops_and_their_icmp_errors_allocate_nothing() {
 }
 
 #[test]
+fn rejections_allocate_nothing() {
+    let mut house = House::walk_through();
+    house.settings.reply = policy::model::Reply::Reject;
+    house.policy(&deny_all("Egress"));
+    let port = nginx_port(&house);
+    let syn = build::tcp(NGINX, NGINX_MANUAL, 1, 80, TcpFlags::SYN, 0, b"");
+    for packet in [syn, build::udp(NGINX, CLIENT, 1, 2, b"denied")] {
+        walks_without_allocating(&mut house, port, &from_nginx(&packet), 300, same);
+    }
+    let sent = house.nodes[M02].count(|counters| &counters.rejects_sent);
+    assert!(sent > 100, "{sent} sent, the rest limited");
+}
+
+#[test]
 fn fragments_allocate_nothing() {
     let mut house = House::walk_through();
     let port = nginx_port(&house);

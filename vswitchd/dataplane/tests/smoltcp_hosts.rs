@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use dataplane::DropReason;
+use policy::Settings;
+use policy::model::{Established, Reply};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::{icmp, tcp};
 use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, IpAddress, Ipv4Address};
@@ -56,6 +58,10 @@ impl Transfer {
             sent: 0,
             received: 0,
         }
+    }
+
+    fn client_state(&self, stacks: &mut [Stack]) -> tcp::State {
+        stacks[CLIENT_AT].with(self.client, |socket: &mut tcp::Socket, _| socket.state())
     }
 
     /// Moves what the sockets take and give; true when all has arrived.
@@ -145,6 +151,48 @@ fn a_transfer_outlives_a_restart_of_both_daemons() {
     house.restart(M02);
     house.restart(M03);
     house.talk(&mut stacks, limit, |stacks| transfer.step(stacks, MEBIBYTE));
+}
+
+#[test]
+fn a_stack_takes_a_rejection_for_a_refused_connection() {
+    let mut house = House::walk_through();
+    house.settings.reply = Reply::Reject;
+    house.policy(&deny_all("Ingress"));
+    let mut stacks = pair(1480);
+    let transfer = Transfer::begin(&mut stacks);
+    // Silence would leave it in SYN-SENT for minutes.
+    house.talk(&mut stacks, Duration::from_secs(3), |stacks| {
+        transfer.client_state(stacks) == tcp::State::Closed
+    });
+}
+
+#[test]
+fn a_transfer_goes_on_under_a_policy_that_keeps_it_and_is_reset_by_one_that_rechecks() {
+    let mut house = House::walk_through();
+    house.settings = Settings {
+        reply: Reply::Reject,
+        established: Established::Keep,
+    };
+    let mut stacks = pair(1480);
+    let mut transfer = Transfer::begin(&mut stacks);
+    let limit = Duration::from_secs(60);
+    house.talk(&mut stacks, limit, |stacks| {
+        transfer.step(stacks, MEBIBYTE) || transfer.received > MEBIBYTE / 4
+    });
+    house.policy(&deny_all("Ingress"));
+    house.talk(&mut stacks, limit, |stacks| {
+        transfer.step(stacks, MEBIBYTE) || transfer.received > MEBIBYTE / 2
+    });
+    assert_eq!(house.nodes[M02].dropped(DropReason::PolicyIngress), 0);
+    house.policy(&annotated(
+        &deny_all("Ingress"),
+        "vswitchd/established: recheck",
+    ));
+    house.talk(&mut stacks, Duration::from_secs(3), |stacks| {
+        transfer.step(stacks, MEBIBYTE);
+        transfer.client_state(stacks) == tcp::State::Closed
+    });
+    assert!(transfer.received < MEBIBYTE);
 }
 
 #[test]

@@ -169,6 +169,7 @@ fn the_row_says_whether_the_sender_is_told() {
             continue;
         };
         let mut house = House::walk_through();
+        house.settings.reply = policy::model::Reply::Reject;
         let outcome = dies(&mut house);
         // What has no port to answer by is not answered, whatever the row says.
         let told = format!("{:?}", row.answer) != "Silence" && row.reason != DropReason::NoPort;

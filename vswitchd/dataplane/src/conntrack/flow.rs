@@ -4,7 +4,7 @@ use packet::flow::FlowKey;
 
 use super::key::Key;
 use super::state::State;
-use crate::drop_reason::DropReason;
+use crate::denied::Denied;
 use crate::ids::{AdjacencyId, Generation, PortId};
 use crate::time::Time;
 
@@ -57,7 +57,10 @@ pub struct Flow {
     pub judged: Generation,
     /// Why a newer policy denies it. It stays in the table, so that the other
     /// end's next packet does not begin it anew the other way round.
-    pub denied: Option<DropReason>,
+    pub denied: Option<Denied>,
+    /// A newer policy denies it but lets it go on. A SYN on its ports is judged
+    /// as the new connection that it is.
+    pub kept: bool,
     /// Which directions have sent a TCP FIN, as bits 1 (original), 2 (reply).
     pub(super) fins: u8,
     /// The decisions, original direction first.
@@ -82,6 +85,7 @@ impl Flow {
             born: Generation(0),
             judged: Generation(0),
             denied: None,
+            kept: false,
             fins: 0,
             ways: [Way::default(); 2],
             packets: [0; 2],

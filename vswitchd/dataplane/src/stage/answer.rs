@@ -1,21 +1,33 @@
-//! ICMP errors: made in one place, on the way out.
+//! What the sender of a dropped packet is told: made in one place, on the way out.
 
 use packet::frame::Frame;
 use packet::icmpv4::{self, Message};
+use packet::reset::Reset;
 use packet::{Protocol, ipv4};
+use policy::model::Reply;
 
 use super::{Refusal, link, route, transmit};
 use crate::action::Action;
 use crate::drop_reason::Answer;
 use crate::ids::{AdjacencyId, PortId};
+use crate::limiter::Purpose;
 use crate::local::Local;
 use crate::snapshot::{PortKind, Snapshot};
 use crate::time::Time;
 
-/// Turns a refused packet into the ICMP error its sender is owed, on its way
-/// back, or returns `None`: the reason has no answer, RFC 1122 section 3.2.2
-/// forbids one (about an ICMP error, a later fragment, multicast, broadcast),
-/// or the port has had too many.
+/// What takes the place of a dropped packet.
+enum Told {
+    Error(Message),
+    Reset(Reset),
+}
+
+/// Turns a refused packet into the ICMP error or TCP reset its sender is owed,
+/// on its way back, or returns `None`: the reason has no answer, RFC 1122
+/// section 3.2.2 forbids one (about an ICMP error, a later fragment, multicast,
+/// broadcast), RFC 9293 does (about a reset), or the port has had too many.
+///
+/// An error comes from this node, a reset from the address the segment was sent
+/// to. Neither is judged here: it answers a packet that its receiver sent.
 pub(crate) fn answer(
     world: &Snapshot,
     local: &mut Local,
@@ -24,31 +36,49 @@ pub(crate) fn answer(
     frame: &mut Frame,
     refusal: Refusal,
 ) -> Option<Action> {
-    let message = message(refusal)?;
+    let purpose = purpose(refusal)?;
     let about = ipv4::Header::parse_quoted(frame.packet()).ok()?;
     if !deserves_answer(frame, &about) {
         return None;
     }
+    let told = told(refusal, frame, &about)?;
     let back = way_back(world, port, &about)?;
-    if !local.may_answer(port, now) {
-        local.counters().icmp_limited.add(1);
+    let may = local.may_answer(port, purpose, now);
+    count(local, purpose, may);
+    if !may {
         return None;
     }
-    icmpv4::make_error(frame, message, world.node.tunnel_address);
-    local.counters().icmp_sent.add(1);
+    match told {
+        Told::Error(message) => icmpv4::make_error(frame, message, world.node.tunnel_address),
+        Told::Reset(reset) => reset.replace(frame),
+    }
     Some(transmit::dress(local, world.adjacency(back), frame))
 }
 
-fn message(refusal: Refusal) -> Option<Message> {
-    match refusal.reason.row().answer {
-        Answer::Silence => None,
-        Answer::TimeExceeded => Some(Message::TimeExceeded),
-        Answer::NetUnreachable => Some(Message::NetUnreachable),
-        Answer::HostUnreachable => Some(Message::HostUnreachable),
-        Answer::FragmentationNeeded => Some(Message::FragmentationNeeded {
-            next_hop_mtu: refusal.mtu_bytes,
-        }),
+/// Which limit the answer falls under; `None` when there is to be none.
+fn purpose(refusal: Refusal) -> Option<Purpose> {
+    match (refusal.reason.row().answer, refusal.reply) {
+        (Answer::Silence, _) | (Answer::AsPolicySays, Reply::Drop) => None,
+        (Answer::AsPolicySays, Reply::Reject) => Some(Purpose::Rejection),
+        _ => Some(Purpose::Error),
     }
+}
+
+fn told(refusal: Refusal, frame: &Frame, about: &ipv4::Header) -> Option<Told> {
+    let message = match refusal.reason.row().answer {
+        Answer::Silence => return None,
+        Answer::TimeExceeded => Message::TimeExceeded,
+        Answer::NetUnreachable => Message::NetUnreachable,
+        Answer::HostUnreachable => Message::HostUnreachable,
+        Answer::FragmentationNeeded => Message::FragmentationNeeded {
+            next_hop_mtu: refusal.mtu_bytes,
+        },
+        Answer::AsPolicySays if about.protocol == Protocol::TCP => {
+            return Reset::answering(frame).map(Told::Reset);
+        }
+        Answer::AsPolicySays => Message::AdminProhibited,
+    };
+    Some(Told::Error(message))
 }
 
 fn deserves_answer(frame: &Frame, about: &ipv4::Header) -> bool {
@@ -64,4 +94,15 @@ fn way_back(world: &Snapshot, port: PortId, about: &ipv4::Header) -> Option<Adja
         PortKind::Host => Some(world.node.host),
         PortKind::Workload(_) | PortKind::Uplink { .. } => route::by_prefix(world, about.src).ok(),
     }
+}
+
+fn count(local: &Local, purpose: Purpose, sent: bool) {
+    let counters = local.counters();
+    let counter = match (purpose, sent) {
+        (Purpose::Error, true) => &counters.icmp_sent,
+        (Purpose::Error, false) => &counters.icmp_limited,
+        (Purpose::Rejection, true) => &counters.rejects_sent,
+        (Purpose::Rejection, false) => &counters.rejects_limited,
+    };
+    counter.add(1);
 }

@@ -4,15 +4,16 @@ use std::net::Ipv4Addr;
 
 use packet::flow::FlowKey;
 use packet::frame::Frame;
-use policy::Direction as PolicyDirection;
 
+use super::policy::{self, Question, Standing};
 use super::{Refusal, route};
 use crate::arrived::Arrived;
 use crate::conntrack::{Direction, FlowId, Refused, Transport};
+use crate::denied::Denied;
 use crate::drop_reason::DropReason;
 use crate::ids::{AdjacencyId, PortId};
 use crate::local::Local;
-use crate::snapshot::{PortKind, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::time::Time;
 
 /// Decides about one packet: the way it goes, or why it does not.
@@ -66,6 +67,9 @@ fn known(
         }
         local.flows.remove(id);
         return begin(world, local, now, arrived, bytes);
+    }
+    if local.flows.flow(id).kept && arrived.flow.transport.opens() {
+        original(world, local, now, arrived)?;
     }
     local
         .flows
@@ -131,15 +135,23 @@ fn original(
     local: &Local,
     now: Time,
     arrived: &Arrived,
-) -> Result<FlowKey, DropReason> {
+) -> Result<FlowKey, Denied> {
     let flow = &arrived.flow;
-    let forward = allowed(world, arrived.port, &flow.key, flow.icmp);
-    let Err(denied) = forward else {
+    let ask = |key, origin, icmp| {
+        let question = Question {
+            key,
+            origin,
+            icmp,
+            is_established: false,
+        };
+        policy::ask(world, &question)
+    };
+    let Err(denied) = ask(&flow.key, arrived.port, flow.icmp) else {
         return Ok(flow.key);
     };
     if flow.transport.is_midstream() && now < local.pick_up_until {
         let reversed = flow.key.reversed();
-        if allowed(world, port_of(world, reversed.src), &reversed, None).is_ok() {
+        if ask(&reversed, port_of(world, reversed.src), None).is_ok() {
             return Ok(reversed);
         }
     }
@@ -157,52 +169,27 @@ fn is_inherited(world: &Snapshot, local: &mut Local, id: FlowId) -> bool {
     })
 }
 
-/// Judges a flow that an older snapshot judged by this one.
+/// Judges a flow that an older snapshot judged by this one. One that is denied
+/// now is cut, unless the policy that denies it keeps what it had allowed; one
+/// that was cut is not revived by a policy that would have kept it.
 fn judge_again(world: &Snapshot, local: &mut Local, id: FlowId) {
     let flow = local.flows.flow(id);
-    let (key, origin, before) = (flow.original(), flow.origin, flow.denied);
-    let icmp = (key.protocol == packet::Protocol::ICMP).then_some((key.dst_port as u8, 0));
-    let denied = allowed(world, origin, &key, icmp).err();
-    let flow = local.flows.flow(id);
-    (flow.judged, flow.denied) = (world.generation, denied);
-    if denied.is_some() && before.is_none() {
-        local.counters().flows_cut.add(1);
-    }
-}
-
-/// Egress of the source and ingress of the destination, as far as they are
-/// pods of this node; also where the host's NAT (hostPort, a service) has led a
-/// pod's packet back here. What the host sends from an address of its own is not
-/// policed on the way in (kubelet probes); what it forwards for others is.
-fn allowed(
-    world: &Snapshot,
-    origin: PortId,
-    key: &FlowKey,
-    icmp: Option<(u8, u8)>,
-) -> Result<(), DropReason> {
-    let judge = |direction, subject: Ipv4Addr, peer: Ipv4Addr| {
-        let flow = policy::Flow {
-            subject: subject.into(),
-            peer: peer.into(),
-            protocol: key.protocol.0,
-            dst_port: key.dst_port,
-            icmp,
-        };
-        world.policy.verdict(direction, &flow).allowed
+    let (key, was_cut, was_kept) = (flow.original(), flow.denied.is_some(), flow.kept);
+    let question = Question {
+        key: &key,
+        origin: flow.origin,
+        icmp: (key.protocol == packet::Protocol::ICMP).then_some((key.dst_port as u8, 0)),
+        is_established: !was_cut,
     };
-    let from_workload =
-        world.workload(origin).is_some() || route::workload_at(world, key.src).is_some();
-    if from_workload && !judge(PolicyDirection::Egress, key.src, key.dst) {
-        return Err(DropReason::PolicyEgress);
-    }
-    let to_workload = route::workload_at(world, key.dst).is_some();
-    let from_own_host = !from_workload
-        && world.node.local_addresses.contains(&key.src)
-        && matches!(world.port(origin), Some(port) if matches!(port.kind, PortKind::Host));
-    if to_workload && !from_own_host && !judge(PolicyDirection::Ingress, key.dst, key.src) {
-        return Err(DropReason::PolicyIngress);
-    }
-    Ok(())
+    let standing = policy::ask(world, &question);
+    let is_kept = standing == Ok(Standing::Kept);
+    flow.judged = world.generation;
+    (flow.denied, flow.kept) = (standing.err(), is_kept);
+    let counters = local.counters();
+    counters
+        .flows_cut
+        .add((standing.is_err() && !was_cut).into());
+    counters.flows_kept.add((is_kept && !was_kept).into());
 }
 
 /// An ICMP error about a known flow passes as related, toward the sender of

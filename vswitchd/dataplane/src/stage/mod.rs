@@ -7,17 +7,23 @@ pub(crate) mod flow_of;
 pub(crate) mod judge;
 pub(crate) mod link;
 pub(crate) mod path_mtu;
+pub(crate) mod policy;
 pub(crate) mod route;
 pub(crate) mod source;
 pub(crate) mod transmit;
 pub(crate) mod tunnel;
 
+use ::policy::model::Reply;
+
+use crate::denied::Denied;
 use crate::drop_reason::DropReason;
 
-/// A frame that goes no further, and the MTU its sender should know.
+/// A frame that goes no further, and what its sender should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) reason: DropReason,
+    /// What policy says about an answer, where policy refuses.
+    pub(crate) reply: Reply,
     /// Next-hop MTU for [`DropReason::FragmentationNeeded`], else 0.
     pub(crate) mtu_bytes: u16,
 }
@@ -26,7 +32,17 @@ impl From<DropReason> for Refusal {
     fn from(reason: DropReason) -> Self {
         Self {
             reason,
+            reply: Reply::Drop,
             mtu_bytes: 0,
+        }
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        Self {
+            reply: denied.reply,
+            ..denied.reason.into()
         }
     }
 }

@@ -60,8 +60,8 @@ pub(crate) fn take(
         return Ok(Action::Punt(Punt::Absorbed));
     }
     let refusal = Refusal {
-        reason: DropReason::FragmentationNeeded,
         mtu_bytes: mtu_bytes - ipip::OVERHEAD as u16,
+        ..DropReason::FragmentationNeeded.into()
     };
     let told = answer::answer(world, local, now, port, frame, refusal);
     Ok(told.unwrap_or(Action::Punt(Punt::Absorbed)))

@@ -32,10 +32,9 @@ pub(crate) fn send(
     if frame.wire_packet_len() > usize::from(to.mtu_bytes) {
         // A super-segment is cut by its sender's rules, so it is always told.
         if arrived.header.dont_fragment || frame.offload.gso.is_some() {
-            let reason = DropReason::FragmentationNeeded;
             return Err(Refusal {
-                reason,
                 mtu_bytes: to.mtu_bytes,
+                ..DropReason::FragmentationNeeded.into()
             });
         }
         return Ok(Action::Punt(Punt::Cut(adjacency)));

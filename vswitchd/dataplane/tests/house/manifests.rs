@@ -28,3 +28,9 @@ pub fn manifest(name: &str, pods: &str, direction: &str, rules: &str) -> String 
          \x20 {rules}\n"
     )
 }
+
+/// The policies with these annotations, such as `vswitchd/deny: reject`.
+pub fn annotated(manifests: &str, annotations: &str) -> String {
+    let with = format!("namespace: default, annotations: {{{annotations}}}}}");
+    manifests.replace("namespace: default}", &with)
+}

@@ -44,6 +44,8 @@ pub struct House {
     pub now: Time,
     pub nodes: Vec<Node>,
     pub underlay: Underlay,
+    /// What a denial means where no policy says otherwise.
+    pub settings: policy::Settings,
     /// How many empty frames a worker's pool has for the pieces of a packet.
     pub spare_frames: usize,
     base: Cluster,
@@ -69,6 +71,7 @@ impl House {
             now: Time::from_secs(1_000),
             nodes: nodes.collect(),
             underlay: Underlay::default(),
+            settings: policy::Settings::default(),
             spare_frames: usize::MAX,
             base: cluster(plans),
             in_flight: VecDeque::new(),
@@ -84,7 +87,9 @@ impl House {
         let mut cluster = self.base.clone();
         let objects = policy::parse("policy.yaml", yaml).expect("valid policies");
         objects.into_iter().for_each(|object| cluster.apply(object));
-        let table = Arc::new(policy::compile(&cluster));
+        let mut compiler = policy::Compiler::new(policy::Subjects::All, self.settings);
+        compiler.replace(&cluster);
+        let table = Arc::new(compiler.table());
         for node in &mut self.nodes {
             node.publish(Arc::clone(&table));
         }
