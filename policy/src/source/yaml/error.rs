@@ -2,9 +2,13 @@
 
 use thiserror::Error;
 
+use crate::source::selector::SelectorError;
+
 /// The kinds a manifest may hold, as an error names them.
-pub(super) const ACCEPTED_KINDS: &str =
-    "v1 Namespace, Pod, Node or List; networking.k8s.io/v1 NetworkPolicy";
+pub(super) const ACCEPTED_KINDS: &str = "v1 Namespace, Pod, Node, ServiceAccount or List; \
+     networking.k8s.io/v1 NetworkPolicy; \
+     projectcalico.org/v3 or crd.projectcalico.org/v1 NetworkPolicy, GlobalNetworkPolicy, Tier, \
+     NetworkSet or GlobalNetworkSet";
 
 /// Something wrong in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -59,6 +63,12 @@ pub enum Problem {
     /// Two fields that exclude each other, or one without the other it needs.
     #[error("{0}")]
     Conflict(&'static str),
+    /// The field exists in the API, but nothing here does what it asks for.
+    #[error("{0}")]
+    Unsupported(&'static str),
+    /// The text is no selector of Calico's language.
+    #[error("{0}")]
+    Selector(SelectorError),
     /// The document is of a kind nobody here reads.
     #[error("expected {ACCEPTED_KINDS}, found {found}")]
     UnknownKind {

@@ -83,35 +83,10 @@ impl<'a> Metadata<'a> {
 
     /// What a policy's annotations ask for. Any other annotation of ours is a mistake.
     pub(super) fn policy_annotations(&self) -> Result<PolicyAnnotations, ManifestError> {
-        let mut read = PolicyAnnotations::default();
-        let Some(annotations) = self.map.get("annotations") else {
-            return Ok(read);
-        };
-        let map = annotations.map()?;
-        for (key, value) in map.entries() {
-            match key.name.as_str() {
-                DENY => {
-                    read.deny = Some(match value.text()? {
-                        "drop" => Reply::Drop,
-                        "reject" => Reply::Reject,
-                        _ => return Err(value.invalid("drop or reject")),
-                    });
-                }
-                ESTABLISHED => {
-                    read.established = Some(match value.text()? {
-                        "recheck" => Established::Recheck,
-                        "keep" => Established::Keep,
-                        _ => return Err(value.invalid("recheck or keep")),
-                    });
-                }
-                other if other.starts_with(OURS) => {
-                    let accepted = format!("{DENY}, {ESTABLISHED}, annotations of others");
-                    return Err(map.key_error(key, Problem::UnknownField { accepted }));
-                }
-                _ => {}
-            }
+        match self.map.get("annotations") {
+            Some(annotations) => policy_annotations(&annotations.map()?),
+            None => Ok(PolicyAnnotations::default()),
         }
-        Ok(read)
     }
 
     pub(super) fn text(&self, field: &str) -> Result<Option<&'a str>, ManifestError> {
@@ -119,8 +94,37 @@ impl<'a> Metadata<'a> {
     }
 }
 
+/// What these annotations ask of a policy.
+pub(super) fn policy_annotations(map: &Map<'_>) -> Result<PolicyAnnotations, ManifestError> {
+    let mut read = PolicyAnnotations::default();
+    for (key, value) in map.entries() {
+        match key.name.as_str() {
+            DENY => {
+                read.deny = Some(match value.text()? {
+                    "drop" => Reply::Drop,
+                    "reject" => Reply::Reject,
+                    _ => return Err(value.invalid("drop or reject")),
+                });
+            }
+            ESTABLISHED => {
+                read.established = Some(match value.text()? {
+                    "recheck" => Established::Recheck,
+                    "keep" => Established::Keep,
+                    _ => return Err(value.invalid("recheck or keep")),
+                });
+            }
+            other if other.starts_with(OURS) => {
+                let accepted = format!("{DENY}, {ESTABLISHED}, annotations of others");
+                return Err(map.key_error(key, Problem::UnknownField { accepted }));
+            }
+            _ => {}
+        }
+    }
+    Ok(read)
+}
+
 /// A map of text to text.
-fn text_map(view: &View<'_>) -> Result<Labels, ManifestError> {
+pub(super) fn text_map(view: &View<'_>) -> Result<Labels, ManifestError> {
     let entries = view.map()?;
     entries
         .entries()

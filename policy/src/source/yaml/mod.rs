@@ -1,13 +1,15 @@
 //! Kubernetes manifests: YAML or JSON text -> [`Object`]s.
 //!
-//! Accepted are v1 Namespace, Pod, Node and List, networking.k8s.io/v1 NetworkPolicy, and the
-//! typed lists `kubectl get` writes (`PodList` ...), any number of documents in a file. In a policy
-//! an unknown field is an error, because a misspelt rule must never be silence; of the other
+//! Accepted are v1 Namespace, Pod, Node, ServiceAccount and List, networking.k8s.io/v1
+//! NetworkPolicy, [Calico's](calico) policies, tiers and network sets, policy.networking.k8s.io
+//! [ClusterNetworkPolicy](cluster_network_policy), and the typed lists `kubectl get` writes
+//! (`PodList` ...), any number of documents in a file. In a policy an unknown field is an error, because a misspelt rule must never be silence; of the other
 //! kinds only the fields policy needs are read, as they come from a running cluster.
 //!
 //! A file becomes a [tree](node) that remembers where everything stood; [views](view) walk it and
 //! know the path of the field they are at. So every error has file, line, column and field.
 
+mod calico;
 mod directory;
 mod error;
 mod metadata;

@@ -1,5 +1,6 @@
 //! Documents into objects: which kind is it, and is it a list?
 
+use super::calico::{self, Kind, STORED, V3};
 use super::error::ManifestError;
 use super::metadata::Metadata;
 use super::node::{Place, documents};
@@ -28,6 +29,8 @@ enum Reader {
     Pod,
     Node,
     NetworkPolicy,
+    ServiceAccount,
+    Calico(Kind),
     List,
     /// A list whose items need not repeat their kind.
     TypedList(&'static Reader),
@@ -93,8 +96,26 @@ fn reader_of(map: &Map<'_>, implied: Option<Reader>) -> Result<Reader, ManifestE
         ("v1", "NamespaceList") => Reader::TypedList(&Reader::Namespace),
         ("v1", "PodList") => Reader::TypedList(&Reader::Pod),
         ("v1", "NodeList") => Reader::TypedList(&Reader::Node),
+        ("v1", "ServiceAccount") => Reader::ServiceAccount,
+        ("v1", "ServiceAccountList") => Reader::TypedList(&Reader::ServiceAccount),
         ("networking.k8s.io/v1", "NetworkPolicy") => Reader::NetworkPolicy,
         ("networking.k8s.io/v1", "NetworkPolicyList") => Reader::TypedList(&Reader::NetworkPolicy),
+        (V3 | STORED, "NetworkPolicy") => Reader::Calico(Kind::NetworkPolicy),
+        (V3 | STORED, "GlobalNetworkPolicy") => Reader::Calico(Kind::GlobalNetworkPolicy),
+        (V3 | STORED, "Tier") => Reader::Calico(Kind::Tier),
+        (V3 | STORED, "NetworkSet") => Reader::Calico(Kind::NetworkSet),
+        (V3 | STORED, "GlobalNetworkSet") => Reader::Calico(Kind::GlobalNetworkSet),
+        (V3 | STORED, "NetworkPolicyList") => {
+            Reader::TypedList(&Reader::Calico(Kind::NetworkPolicy))
+        }
+        (V3 | STORED, "GlobalNetworkPolicyList") => {
+            Reader::TypedList(&Reader::Calico(Kind::GlobalNetworkPolicy))
+        }
+        (V3 | STORED, "TierList") => Reader::TypedList(&Reader::Calico(Kind::Tier)),
+        (V3 | STORED, "NetworkSetList") => Reader::TypedList(&Reader::Calico(Kind::NetworkSet)),
+        (V3 | STORED, "GlobalNetworkSetList") => {
+            Reader::TypedList(&Reader::Calico(Kind::GlobalNetworkSet))
+        }
         (_, name) => {
             let found = format!("{api_version} {name}");
             return Err(kind.error(Problem::UnknownKind { found }));
@@ -113,6 +134,12 @@ fn read_object(map: &Map<'_>, reader: Reader) -> Result<Object, ManifestError> {
         Reader::Pod => pod::read(map, metadata).map(Object::Pod),
         Reader::Node => read_node(map, metadata).map(Object::Node),
         Reader::NetworkPolicy => network_policy::read(map, &metadata).map(Object::Policy),
+        Reader::ServiceAccount => Ok(Object::ServiceAccount {
+            namespace: metadata.namespace()?,
+            labels: metadata.labels()?,
+            name: metadata.name,
+        }),
+        Reader::Calico(kind) => calico::read(map, &metadata, kind),
         Reader::List | Reader::TypedList(_) => Err(map.view.invalid("an object that is no list")),
     }
 }

@@ -212,8 +212,10 @@ fn an_unknown_kind_is_told_which_are_accepted() {
     let error = error("apiVersion: networking.k8s.io/v1beta1\nkind: NetworkPolicy\n");
     assert_eq!(
         error.to_string(),
-        "p.yaml:2:7: kind: expected v1 Namespace, Pod, Node or List; networking.k8s.io/v1 \
-         NetworkPolicy, found networking.k8s.io/v1beta1 NetworkPolicy"
+        format!(
+            "p.yaml:2:7: kind: expected {}, found networking.k8s.io/v1beta1 NetworkPolicy",
+            error::ACCEPTED_KINDS
+        )
     );
 }
 

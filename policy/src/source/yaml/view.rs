@@ -109,6 +109,15 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The value as a number, whole or not.
+    pub(super) fn number(&self) -> Read<f64> {
+        match self.node.value {
+            Value::Integer(number) => Ok(number as f64),
+            Value::Float(number) => Ok(number),
+            _ => Err(self.wrong_type("a number")),
+        }
+    }
+
     /// The value as a boolean.
     pub(super) fn boolean(&self) -> Read<bool> {
         match self.node.value {
