@@ -21,7 +21,8 @@ use crate::{
     admin::{Desk, health, server, socket},
     config::{Config, IpipMode, Log, LogFormat},
     control::{
-        DesiredState, Engine, Live, Message, Parts, Seed, Update, block_owners, path_mtu, watch,
+        DesiredState, Engine, Live, Message, Newcomers, Parts, PodSource, Seed, Update,
+        block_owners, path_mtu, watch,
     },
     host::{
         links::KernelLinks,
@@ -90,6 +91,7 @@ impl Daemon {
             workers: config.workers,
             max_flows: config.max_flows,
             timeouts: config.timeouts,
+            policy: config.policy,
             spin: SPIN,
             host_mtu_bytes: u16::try_from(host_mtu).unwrap_or(u16::MAX),
         };
@@ -105,6 +107,7 @@ impl Daemon {
             attachments,
             publisher: switch,
             links: Box::new(KernelLinks),
+            pods: pod_source(config, policies.as_ref()),
         })?;
         let view = decider.view();
         path_mtu::forward(noticed, view.clone(), engine.clone())?;
@@ -183,6 +186,11 @@ fn first_policies(
         desired.apply(Update::PoliciesRejected(initial.errors));
     }
     Ok(Some(initial.seen))
+}
+
+fn pod_source(config: &Config, seen: Option<&watch::Seen>) -> Option<Box<dyn PodSource>> {
+    let newcomers = Newcomers::of(config.policy_dir.clone()?, seen?.clone());
+    Some(Box::new(newcomers))
 }
 
 /// Where the last good policies are kept.

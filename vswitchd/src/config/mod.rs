@@ -43,6 +43,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// Directory of Kubernetes YAML; `None` = no policies, everything allowed.
     pub policy_dir: Option<PathBuf>,
+    /// The `[policy]` section: what a denial means where no policy says otherwise.
+    pub policy: policy::Settings,
     /// MTU of pods in bytes; `None` = uplink's minus the 20 bytes of IPIP.
     pub mtu_bytes: Option<u32>,
     /// How the log looks.

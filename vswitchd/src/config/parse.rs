@@ -6,6 +6,10 @@ use std::{
 };
 
 use ipnet::Ipv4Net;
+use policy::{
+    Settings,
+    model::{Established, Reply},
+};
 use toml::de::{DeTable, DeValue};
 
 use super::{
@@ -56,6 +60,7 @@ fn read_config<'t>(
     let state_dir = root.optional(mistakes, "state_dir", &ABSOLUTE_PATH);
     let socket = root.optional(mistakes, "socket", &ABSOLUTE_PATH);
     let policy_dir = root.optional(mistakes, "policy_dir", &ABSOLUTE_PATH);
+    let policy = read_policy(mistakes, &mut root);
     let mtu = root.optional(mistakes, "mtu", &MTU);
     let log = read_log(mistakes, &mut root);
     let pools = read_pools(mistakes, &mut root);
@@ -79,6 +84,7 @@ fn read_config<'t>(
         state_dir: path_or(state_dir, "/var/lib/vswitchd"),
         socket: path_or(socket, cni_shim::protocol::DEFAULT_SOCKET),
         policy_dir: policy_dir.map(|at| at.value),
+        policy,
         mtu_bytes: mtu.map(|at| at.value).filter(|mtu| *mtu != 0),
         log,
         pools: pools.into_iter().map(|read| read.pool).collect(),
@@ -113,6 +119,21 @@ fn read_log(mistakes: &mut Mistakes<'_>, root: &mut Section<'_>) -> Log {
     }
     section.finish(mistakes);
     log
+}
+
+fn read_policy(mistakes: &mut Mistakes<'_>, root: &mut Section<'_>) -> Settings {
+    let mut settings = Settings::default();
+    let Some(mut section) = root.table(mistakes, "policy") else {
+        return settings;
+    };
+    if let Some(reply) = section.optional(mistakes, "deny", &REPLY) {
+        settings.reply = reply.value;
+    }
+    if let Some(established) = section.optional(mistakes, "established", &ESTABLISHED) {
+        settings.established = established.value;
+    }
+    section.finish(mistakes);
+    settings
 }
 
 /// A pool with the place of its range, for the checks between pools.
@@ -444,6 +465,24 @@ const IPIP_MODE: Expect<IpipMode> = Expect {
         "Always" => Some(IpipMode::Always),
         "CrossSubnet" => Some(IpipMode::CrossSubnet),
         "Never" => Some(IpipMode::Never),
+        _ => None,
+    },
+};
+
+const REPLY: Expect<Reply> = Expect {
+    what: "\"drop\" or \"reject\"",
+    read: |value| match value.as_str()? {
+        "drop" => Some(Reply::Drop),
+        "reject" => Some(Reply::Reject),
+        _ => None,
+    },
+};
+
+const ESTABLISHED: Expect<Established> = Expect {
+    what: "\"recheck\" or \"keep\"",
+    read: |value| match value.as_str()? {
+        "recheck" => Some(Established::Recheck),
+        "keep" => Some(Established::Keep),
         _ => None,
     },
 };

@@ -101,6 +101,53 @@ fn the_number_of_tracked_connections_is_bounded_both_ways() {
 }
 
 #[test]
+fn a_denial_is_silent_and_cuts_unless_the_file_says_otherwise() {
+    use policy::{
+        Settings,
+        model::{Established, Reply},
+    };
+    let of = |keys: &str| {
+        let text = format!("{GOOD}\n[policy]\n{keys}\n");
+        parse(Path::new("node.toml"), &text).map(|config| config.policy)
+    };
+    let default = parse(Path::new("n"), GOOD).unwrap().policy;
+    let silent = Settings {
+        reply: Reply::Drop,
+        established: Established::Recheck,
+    };
+    assert_eq!(default, silent);
+    assert_eq!(
+        of("deny = \"drop\"\nestablished = \"recheck\"").unwrap(),
+        silent
+    );
+    assert_eq!(of("deny = \"reject\"").unwrap().reply, Reply::Reject);
+    let keep = of("established = \"keep\"").unwrap();
+    assert_eq!(
+        (keep.established, keep.reply),
+        (Established::Keep, Reply::Drop)
+    );
+    let wrong = of("deny = \"refuse\"\nestablished = true\nestablish = 1").unwrap_err();
+    let lines: Vec<String> = wrong.0.iter().map(ToString::to_string).collect();
+    let line = GOOD.lines().count() + 3;
+    assert_eq!(
+        lines,
+        [
+            format!(
+                "node.toml:{line}:8: policy.deny: expected \"drop\" or \"reject\", found \"refuse\""
+            ),
+            format!(
+                "node.toml:{}:15: policy.established: expected \"recheck\" or \"keep\", found true",
+                line + 1
+            ),
+            format!(
+                "node.toml:{}:1: policy.establish: expected one of the keys deny, established, found an unknown key",
+                line + 2
+            ),
+        ]
+    );
+}
+
+#[test]
 fn a_missing_node_name_is_an_error() {
     let errors = errors(&with("node = \"minikube-m02\"", ""));
     assert!(errors[0].starts_with("node.toml:1:1: node: expected a node name"));

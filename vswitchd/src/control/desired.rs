@@ -132,6 +132,8 @@ pub struct DesiredState {
     pub workloads: BTreeMap<Attachment, Workload>,
     /// Policies and what they select on, from the policy source; workloads are not in it.
     pub policy: Arc<policy::Cluster>,
+    /// Pods and Namespaces of the policy source that are newer than `policy`.
+    pub ahead: BTreeMap<policy::ObjectKey, policy::Object>,
     /// Why the newest policies are not in force; empty = they are.
     pub policy_errors: Vec<String>,
 }
@@ -192,19 +194,9 @@ impl DesiredState {
             peers,
             workloads: BTreeMap::new(),
             policy: Arc::new(policy::Cluster::new()),
+            ahead: BTreeMap::new(),
             policy_errors: Vec::new(),
         })
-    }
-
-    /// Policies together with the workloads they may select: what a table is compiled from.
-    #[must_use]
-    pub fn cluster(&self) -> policy::Cluster {
-        let mut cluster = (*self.policy).clone();
-        for workload in self.workloads.values() {
-            let address = workload.address.into();
-            cluster.set_workload(&workload.namespace, &workload.pod, address);
-        }
-        cluster
     }
 
     /// The workload with an address.

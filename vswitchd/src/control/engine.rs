@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::{
-    BlockUse, DesiredState, PublishError, Publisher, Update, View, Workload,
+    BlockUse, DesiredState, PodSource, PublishError, Publisher, Update, View, Workload,
     requests::{refusal, workload_of},
 };
 use crate::{
@@ -72,6 +72,8 @@ pub struct Parts<P> {
     pub publisher: P,
     /// The kernel.
     pub links: Box<dyn HostLinks>,
+    /// Where an ADD learns its pod's labels; `None` = there are no policies.
+    pub pods: Option<Box<dyn PodSource>>,
     /// MTU that pods are given, in bytes.
     pub pod_mtu_bytes: u32,
 }
@@ -83,6 +85,7 @@ pub struct Engine<P> {
     pub(super) attachments: Attachments,
     publisher: P,
     pub(super) links: Box<dyn HostLinks>,
+    pods: Option<Box<dyn PodSource>>,
     /// Index of each attachment's host interface: a newer one may have its name.
     pub(super) host_indices: BTreeMap<Attachment, u32>,
     pub(super) pod_mtu_bytes: u32,
@@ -151,6 +154,7 @@ impl<P: Publisher> Engine<P> {
             attachments: parts.attachments,
             publisher: parts.publisher,
             links: parts.links,
+            pods: parts.pods,
             host_indices: BTreeMap::new(),
             pod_mtu_bytes: parts.pod_mtu_bytes,
             started: view.started,
@@ -242,6 +246,7 @@ impl<P: Publisher> Engine<P> {
         let pending = std::mem::take(&mut self.pending);
         let attaches = pending.iter().filter_map(Pending::attaching);
         self.unsettled = attaches.cloned().collect();
+        self.learn_pods();
         let result = match self.dirty || !pending.is_empty() {
             true => self.publish(),
             false => Ok(()),
@@ -256,6 +261,13 @@ impl<P: Publisher> Engine<P> {
             Err(error) => self.settle_apart(pending, &error),
         }
         self.leave_view();
+    }
+
+    /// Pods that start now are judged by the labels they have now.
+    fn learn_pods(&mut self) {
+        if let (false, Some(pods)) = (self.unsettled.is_empty(), &mut self.pods) {
+            self.desired.apply(Update::Newcomers(pods.changed()));
+        }
     }
 
     /// The batch as a whole failed: takes its ADDs out, publishes the rest, then each ADD alone, so
@@ -358,6 +370,10 @@ impl<P: Publisher> Engine<P> {
                 let pod = &attach.workload;
                 info!(pod = %pod.pod, namespace = %pod.namespace, address = %pod.address,
                     interface = %pod.host_interface, generation, "attached");
+                if self.desired.is_isolated(pod) {
+                    warn!(pod = %pod.pod, namespace = %pod.namespace,
+                        "isolated until its Pod and Namespace objects are known: policies select by labels");
+                }
                 attach.retired.iter().for_each(|older| self.retire(older));
                 answer(attach.reply, Response::Attached { generation });
             }

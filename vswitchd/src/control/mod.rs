@@ -6,7 +6,9 @@
 
 mod desired;
 mod engine;
+mod newcomers;
 pub mod path_mtu;
+mod policing;
 mod publish;
 mod requests;
 mod update;
@@ -18,6 +20,7 @@ pub use desired::{
     block_owners,
 };
 pub use engine::{Engine, HostLinks, Message, Parts};
+pub use newcomers::{Newcomers, PodSource};
 pub use publish::{ConntrackRow, DropRow, Live, PortCounters, PublishError, Publisher};
 pub use update::Update;
 pub use view::{BlockUse, View};

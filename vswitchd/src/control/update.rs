@@ -19,6 +19,8 @@ pub enum Update {
     LinkGone(u32),
     /// The policy source was read.
     Policies(Arc<policy::Cluster>),
+    /// Pods and Namespaces of the policy source, ahead of its next whole reading.
+    Newcomers(Vec<policy::Object>),
     /// The policy source is wrong; the last good policies stay in force.
     PoliciesRejected(Vec<String>),
     /// A neighbour on the uplink was resolved (`Some`) or lost (`None`).
@@ -58,8 +60,10 @@ impl DesiredState {
             }
             Update::Policies(cluster) => {
                 self.policy_errors.clear();
-                set(&mut self.policy, cluster)
+                let was_ahead = !std::mem::take(&mut self.ahead).is_empty();
+                set(&mut self.policy, cluster) | was_ahead
             }
+            Update::Newcomers(objects) => self.look_ahead(objects),
             Update::PoliciesRejected(errors) => {
                 self.policy_errors = errors;
                 false

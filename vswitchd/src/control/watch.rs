@@ -140,6 +140,23 @@ pub fn watch(
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen(Option<BTreeMap<PathBuf, (u64, Option<SystemTime>)>>);
 
+impl Seen {
+    /// What the directory looks like now.
+    #[must_use]
+    pub fn look(directory: &Path) -> Self {
+        look(directory)
+    }
+
+    /// The files that were not there before, or looked different.
+    #[must_use]
+    pub fn changed_since(&self, before: &Self) -> Vec<PathBuf> {
+        let was = |path| before.0.as_ref().and_then(|files| files.get(path));
+        let files = self.0.iter().flatten();
+        let changed = files.filter(|(path, looks)| was(*path) != Some(*looks));
+        changed.map(|(path, _)| path.clone()).collect()
+    }
+}
+
 fn look(directory: &Path) -> Seen {
     let Ok(entries) = fs::read_dir(directory) else {
         return Seen(None);

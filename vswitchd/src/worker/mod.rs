@@ -13,6 +13,7 @@ mod inbox;
 mod limits;
 mod live;
 mod outbox;
+mod policy;
 mod ports;
 mod publish;
 mod segments;

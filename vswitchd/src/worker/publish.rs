@@ -1,6 +1,5 @@
 //! From the desired state to a snapshot in force at every worker.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,6 +18,7 @@ use super::command::Command;
 use super::inbox::Inbox;
 use super::limits::Limits;
 use super::live::LiveWorkers;
+use super::policy::PolicyInForce;
 use super::ports::{self, HOST, Ports, UPLINK};
 use super::shared::Shared;
 use super::thread::{Parts, Worker};
@@ -41,6 +41,8 @@ pub struct SwitchConfig {
     pub max_flows: usize,
     /// How long silent flows are remembered.
     pub timeouts: config::Timeouts,
+    /// What a denial means where no policy says otherwise.
+    pub policy: policy::Settings,
     /// How long an idle worker looks for frames before it sleeps.
     pub spin: Duration,
     /// MTU of the host port in bytes.
@@ -70,18 +72,11 @@ pub struct Switch {
     threads: Vec<JoinHandle<()>>,
     ports: Ports,
     limits: Limits,
-    policy: Option<PolicyInForce>,
+    policy: PolicyInForce,
     generation: Generation,
     host_mtu_bytes: u16,
     /// Snapshots that some worker may still look at.
     retired: Vec<Arc<Snapshot>>,
-}
-
-/// A compiled table and what it was compiled from.
-struct PolicyInForce {
-    cluster: Arc<policy::Cluster>,
-    workloads: Vec<(String, String, Ipv4Addr)>,
-    table: Arc<policy::Table>,
 }
 
 impl Switch {
@@ -107,9 +102,10 @@ impl Switch {
             .map(|_| Waker::new())
             .collect::<Result<Vec<_>, _>>();
         let wakers = wakers.map_err(|source| failed(0, source))?;
+        let policy = PolicyInForce::new(config.policy);
         let first = dataplane::compile(
             &closed(state, config.host_mtu_bytes),
-            Arc::new(policy::compile(&policy::Cluster::new())),
+            policy.table(),
             Generation(1),
         );
         let shared = Arc::new(Shared::new(first, wakers.clone()));
@@ -152,33 +148,12 @@ impl Switch {
             threads,
             ports,
             limits: Limits::default(),
-            policy: None,
+            policy,
             generation: Generation(1),
             host_mtu_bytes: config.host_mtu_bytes,
             retired: Vec::new(),
         };
         Ok((switch, live, noticed))
-    }
-
-    fn policy(&mut self, state: &DesiredState) -> Arc<policy::Table> {
-        let workloads: Vec<_> = state
-            .workloads
-            .values()
-            .map(|pod| (pod.namespace.clone(), pod.pod.clone(), pod.address))
-            .collect();
-        if let Some(held) = &self.policy
-            && Arc::ptr_eq(&held.cluster, &state.policy)
-            && held.workloads == workloads
-        {
-            return Arc::clone(&held.table);
-        }
-        let table = Arc::new(policy::compile(&state.cluster()));
-        self.policy = Some(PolicyInForce {
-            cluster: Arc::clone(&state.policy),
-            workloads,
-            table: Arc::clone(&table),
-        });
-        table
     }
 
     /// Frees snapshots that every worker has moved past.
@@ -196,7 +171,7 @@ impl Publisher for Switch {
         let generation = Generation(self.generation.0 + 1);
         self.limits.update(state, generation);
         let description = describe(state, &self.limits, self.host_mtu_bytes);
-        let snapshot = dataplane::compile(&description, self.policy(state), generation);
+        let snapshot = dataplane::compile(&description, self.policy.of(state), generation);
         self.retired.push(self.shared.publish(snapshot));
         self.generation = generation;
         self.ports.close_unwanted(&wanted);

@@ -114,6 +114,7 @@ fn engine(
         attachments: Attachments::open(&directory.join("attachments.json")).unwrap(),
         publisher: recorder.clone(),
         links: Box::new(kernel.clone()),
+        pods: None,
         pod_mtu_bytes: 1480,
     })
 }

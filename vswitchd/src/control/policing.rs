@@ -1,0 +1,91 @@
+//! What policy is compiled from: the policy source, the workloads, and what is not known yet.
+
+use std::{collections::BTreeMap, net::Ipv4Addr};
+
+use policy::{
+    Cluster, Object, ObjectKey,
+    model::{CALICO_NAME_LABEL, Kind, Namespaces, PodKey, Policy, Selector},
+};
+
+use super::{DesiredState, Workload};
+
+impl DesiredState {
+    /// Policies together with the workloads they may select: what a table is compiled from.
+    #[must_use]
+    pub fn cluster(&self) -> Cluster {
+        let mut cluster = (*self.policy).clone();
+        for object in self.ahead.values() {
+            cluster.apply(object.clone());
+        }
+        for (pod, address) in self.policed() {
+            cluster.set_workload(&pod.namespace, &pod.name, address.into());
+        }
+        cluster
+    }
+
+    /// The workloads that policy knows, with their addresses; of a pod with several interfaces, the
+    /// last. One that is isolated is missing here, and so denied everything.
+    #[must_use]
+    pub fn policed(&self) -> BTreeMap<PodKey, Ipv4Addr> {
+        let workloads = self.workloads.values();
+        let known = workloads.filter(|workload| !self.is_isolated(workload));
+        known
+            .map(|pod| (PodKey::new(&pod.namespace, &pod.pod), pod.address))
+            .collect()
+    }
+
+    /// Whether nobody can say which policies hold for this workload: its Pod or Namespace object is
+    /// missing, and there is a policy that looks at labels they would have. A container that is no
+    /// pod has no labels, which is known.
+    #[must_use]
+    pub fn is_isolated(&self, workload: &Workload) -> bool {
+        let namespace = &workload.namespace;
+        if namespace.is_empty() {
+            return false;
+        }
+        let pod = PodKey::new(namespace, &workload.pod);
+        let pod_known = self.policy.pods().contains_key(&pod)
+            || self.is_ahead(Kind::Pod, Some(namespace), &workload.pod);
+        let namespace_known = self.policy.namespaces().contains_key(namespace)
+            || self.is_ahead(Kind::Namespace, None, namespace);
+        if pod_known && namespace_known {
+            return false;
+        }
+        let undecided = |policy: &Policy| {
+            let (decided, may_match) = match &policy.subject.namespaces {
+                Namespaces::Everywhere => (true, true),
+                Namespaces::Named(name) => (true, name == namespace),
+                Namespaces::Matching(labels) => (namespace_known || is_any(labels), true),
+            };
+            let pods_decided = pod_known || policy.subject.labels.is_everything();
+            may_match && !(decided && pods_decided)
+        };
+        self.policy.policies().values().any(undecided)
+    }
+
+    fn is_ahead(&self, kind: Kind, namespace: Option<&str>, name: &str) -> bool {
+        self.ahead.contains_key(&ObjectKey {
+            kind,
+            namespace: namespace.map(str::to_owned),
+            name: name.to_owned(),
+        })
+    }
+
+    /// Takes in objects of the policy source ahead of its next whole reading, which replaces them.
+    pub(super) fn look_ahead(&mut self, objects: Vec<Object>) -> bool {
+        let mut changed = false;
+        for object in objects {
+            changed |= self.ahead.get(&object.key()) != Some(&object);
+            self.ahead.insert(object.key(), object);
+        }
+        changed
+    }
+}
+
+/// Calico's `all()` for namespaces: each has this label.
+fn is_any(namespaces: &Selector) -> bool {
+    namespaces.is_everything() || *namespaces == Selector::Has(CALICO_NAME_LABEL.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! Which workloads are isolated, and what the others are judged by.
+
+use std::{path::Path, sync::Arc};
+
+use cni_shim::protocol::Attachment;
+use packet::ethernet::MacAddr;
+
+use super::*;
+use crate::control::{Seed, Update, Uplink};
+
+fn state(policies: &str) -> DesiredState {
+    let text =
+        "node = 'n'\naddress = '172.16.30.7/24'\n[[pool]]\nname = 'p'\ncidr = '10.244.0.0/16'";
+    let config = crate::config::parse(Path::new("t.toml"), text).unwrap();
+    let seed = Seed {
+        address: "172.16.30.7/24".parse().unwrap(),
+        tunnel_address: Ipv4Addr::new(10, 244, 205, 192),
+        uplink: Uplink {
+            name: "eth0".into(),
+            index: 2,
+            mac: MacAddr([2; 6]),
+            mtu_bytes: 1500,
+            up: true,
+        },
+    };
+    let mut state = DesiredState::new(&config, seed).unwrap();
+    state.apply(Update::Policies(Arc::new(cluster(policies))));
+    state
+}
+
+fn cluster(yaml: &str) -> Cluster {
+    let mut cluster = Cluster::new();
+    for object in objects(yaml) {
+        cluster.apply(object);
+    }
+    cluster
+}
+
+fn objects(yaml: &str) -> Vec<Object> {
+    policy::parse("t.yaml", yaml).unwrap()
+}
+
+fn web(namespace: &str) -> Workload {
+    Workload {
+        id: Attachment {
+            container_id: "c1".into(),
+            ifname: "eth0".into(),
+        },
+        namespace: namespace.into(),
+        pod: "web".into(),
+        address: Ipv4Addr::new(10, 244, 205, 193),
+        mac: MacAddr([2; 6]),
+        host_interface: "cali1".into(),
+        host_index: 7,
+        mtu_bytes: 1480,
+        bandwidth: None,
+        port_mappings: vec![],
+        slot: 0,
+    }
+}
+
+const POD: &str = "{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop, labels: {app: web}}, \
+                   spec: {nodeName: n, containers: []}}\n";
+const SHOP: &str = "---\n{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n";
+
+fn deny(namespace: &str, pods: &str) -> String {
+    format!(
+        "---\n{{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, \
+         metadata: {{name: deny, namespace: {namespace}}}, spec: {{podSelector: {pods}}}}}\n"
+    )
+}
+
+const BY_LABEL: &str = "{matchLabels: {app: web}}";
+
+#[test]
+fn a_pod_is_isolated_while_a_policy_looks_at_labels_nobody_knows() {
+    for (policies, isolated) in [
+        (String::new(), false),
+        (deny("shop", "{}"), false),
+        (deny("other", BY_LABEL), false),
+        (deny("shop", BY_LABEL), true),
+    ] {
+        let mut state = state(&policies);
+        state.apply(Update::Attached(Box::new(web("shop"))));
+        assert_eq!(state.is_isolated(&web("shop")), isolated, "{policies}");
+        assert_eq!(state.policed().is_empty(), isolated, "{policies}");
+        assert_eq!(state.cluster().workloads().is_empty(), isolated);
+    }
+    let containers = state(&deny("shop", BY_LABEL));
+    assert!(!containers.is_isolated(&web("")), "a container is no pod");
+}
+
+#[test]
+fn its_objects_end_the_isolation_also_when_they_are_read_ahead() {
+    let policies = deny("shop", BY_LABEL);
+    let known = state(&(POD.to_owned() + SHOP + &policies));
+    assert!(!known.is_isolated(&web("shop")));
+
+    let mut state = state(&policies);
+    state.apply(Update::Attached(Box::new(web("shop"))));
+    assert!(state.apply(Update::Newcomers(objects(&(POD.to_owned() + SHOP)))));
+    assert!(
+        !state.apply(Update::Newcomers(objects(POD))),
+        "the same again"
+    );
+    assert_eq!(state.policed().len(), 1);
+    let cluster = state.cluster();
+    assert_eq!((cluster.pods().len(), cluster.workloads().len()), (1, 1));
+    // The whole reading that follows has the last word.
+    assert!(state.apply(Update::Policies(Arc::new(self::cluster(&policies)))));
+    assert!(state.is_isolated(&web("shop")));
+}
