@@ -17,10 +17,12 @@
 pub mod ask;
 #[path = "interim.rs"]
 pub mod compile;
+pub mod explain;
 pub mod model;
 pub mod oracle;
 pub mod source;
 mod verdict;
+mod words;
 
 pub use compile::Table;
 pub use compile::{Compiler, Subjects, compile};

@@ -22,6 +22,7 @@ mod probe;
 mod roster;
 
 pub use answer::{Answer, HalfAnswer};
+pub(crate) use flow_kind::short_name;
 pub use flow_kind::{DEFAULT_SOURCE_PORT, FlowKind, FlowKindError};
 pub use judge::{Half, Judge, NoCommonFamily, Ruling};
 pub use party::{Party, PartyKind};

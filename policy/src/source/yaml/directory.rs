@@ -32,26 +32,30 @@ pub fn load_dir(path: &Path) -> Result<Cluster, Vec<ManifestError>> {
     }
 }
 
+/// Puts what stands in several files together.
 #[derive(Default)]
-struct Loader {
-    cluster: Cluster,
-    defined: BTreeMap<ObjectKey, String>,
-    errors: Vec<ManifestError>,
+pub(super) struct Loader {
+    pub(super) cluster: Cluster,
+    /// File and line of every object.
+    pub(super) defined: BTreeMap<ObjectKey, String>,
+    pub(super) errors: Vec<ManifestError>,
 }
 
 impl Loader {
     fn add(&mut self, path: &Path) {
         let file = path.display().to_string();
-        let mut manifest = Manifest::default();
         match fs::read_to_string(path) {
-            Ok(text) => manifest.read(&file, &text),
-            Err(cause) => manifest
-                .errors
-                .push(ManifestError::unreadable(&file, &cause)),
+            Ok(text) => self.add_text(&file, &text),
+            Err(cause) => self.errors.push(ManifestError::unreadable(&file, &cause)),
         }
+    }
+
+    pub(super) fn add_text(&mut self, file: &str, text: &str) {
+        let mut manifest = Manifest::default();
+        manifest.read(file, text);
         self.errors.append(&mut manifest.errors);
         for located in manifest.objects {
-            self.define(&file, located);
+            self.define(file, located);
         }
     }
 
@@ -78,7 +82,8 @@ impl Loader {
     }
 }
 
-fn manifests(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+/// The manifests of a directory, in order of name.
+pub(super) fn manifests(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
