@@ -5,10 +5,10 @@ use thiserror::Error;
 use crate::source::selector::SelectorError;
 
 /// The kinds a manifest may hold, as an error names them.
-pub(super) const ACCEPTED_KINDS: &str = "v1 Namespace, Pod, Node, ServiceAccount or List; \
-     networking.k8s.io/v1 NetworkPolicy; \
-     projectcalico.org/v3 or crd.projectcalico.org/v1 NetworkPolicy, GlobalNetworkPolicy, Tier, \
-     NetworkSet or GlobalNetworkSet";
+pub(super) const ACCEPTED_KINDS: &str = "v1 Namespace, Pod, Node, ServiceAccount or List; networking.k8s.io/v1 NetworkPolicy; \
+     policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy; projectcalico.org/v3 or \
+     crd.projectcalico.org/v1 NetworkPolicy, GlobalNetworkPolicy, Tier, NetworkSet or \
+     GlobalNetworkSet";
 
 /// Something wrong in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

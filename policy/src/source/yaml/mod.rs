@@ -10,8 +10,10 @@
 //! know the path of the field they are at. So every error has file, line, column and field.
 
 mod calico;
+mod cluster_network_policy;
 mod directory;
 mod error;
+mod files;
 mod metadata;
 mod network_policy;
 mod node;
@@ -25,6 +27,7 @@ mod view;
 
 pub use directory::load_dir;
 pub use error::{ManifestError, Problem};
+pub use files::{Loaded, Text, load, read};
 
 use crate::model::Object;
 use object::Manifest;

@@ -1,11 +1,12 @@
 //! Documents into objects: which kind is it, and is it a list?
 
 use super::calico::{self, Kind, STORED, V3};
+use super::cluster_network_policy::V1ALPHA2;
 use super::error::ManifestError;
 use super::metadata::Metadata;
 use super::node::{Place, documents};
 use super::view::{Map, View};
-use super::{Problem, network_policy, pod};
+use super::{Problem, cluster_network_policy, network_policy, pod};
 use crate::model::{Node, Object};
 
 /// An object and where it stood.
@@ -29,6 +30,7 @@ enum Reader {
     Pod,
     Node,
     NetworkPolicy,
+    ClusterNetworkPolicy,
     ServiceAccount,
     Calico(Kind),
     List,
@@ -100,6 +102,8 @@ fn reader_of(map: &Map<'_>, implied: Option<Reader>) -> Result<Reader, ManifestE
         ("v1", "ServiceAccountList") => Reader::TypedList(&Reader::ServiceAccount),
         ("networking.k8s.io/v1", "NetworkPolicy") => Reader::NetworkPolicy,
         ("networking.k8s.io/v1", "NetworkPolicyList") => Reader::TypedList(&Reader::NetworkPolicy),
+        (V1ALPHA2, "ClusterNetworkPolicy") => Reader::ClusterNetworkPolicy,
+        (V1ALPHA2, "ClusterNetworkPolicyList") => Reader::TypedList(&Reader::ClusterNetworkPolicy),
         (V3 | STORED, "NetworkPolicy") => Reader::Calico(Kind::NetworkPolicy),
         (V3 | STORED, "GlobalNetworkPolicy") => Reader::Calico(Kind::GlobalNetworkPolicy),
         (V3 | STORED, "Tier") => Reader::Calico(Kind::Tier),
@@ -134,6 +138,9 @@ fn read_object(map: &Map<'_>, reader: Reader) -> Result<Object, ManifestError> {
         Reader::Pod => pod::read(map, metadata).map(Object::Pod),
         Reader::Node => read_node(map, metadata).map(Object::Node),
         Reader::NetworkPolicy => network_policy::read(map, &metadata).map(Object::Policy),
+        Reader::ClusterNetworkPolicy => {
+            cluster_network_policy::read(map, &metadata).map(Object::Policy)
+        }
         Reader::ServiceAccount => Ok(Object::ServiceAccount {
             namespace: metadata.namespace()?,
             labels: metadata.labels()?,
