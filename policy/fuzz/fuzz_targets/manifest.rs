@@ -1,6 +1,7 @@
 //! Any bytes as a manifest: see `policy/tests/replay/exercise.rs`, which this shares with the
-//! replay test. Run from `policy/`: `cargo +nightly fuzz run manifest fuzz/corpus tests/corpus`.
-//! A crash becomes a file in `policy/tests/corpus`, which the replay test then reads for good.
+//! replay test. Run from `policy/`:
+//! `cargo +nightly fuzz run manifest fuzz/corpus/manifest tests/corpus/manifest`. A crash becomes a
+//! file in `policy/tests/corpus/manifest`, which the replay test then reads for good.
 #![no_main]
 
 #[path = "../../tests/replay/exercise.rs"]

@@ -1,8 +1,11 @@
-//! What every input must survive. Shared by the replay test and the fuzz target.
+//! What every input must survive. Shared by the replay test and the fuzz targets.
+#![allow(dead_code, reason = "a fuzz target uses one function of it")]
 
 use std::net::IpAddr;
 
+use policy::model::{Labels, Selector};
 use policy::oracle::Oracle;
+use policy::source::selector::{self, SelectorProblem};
 use policy::{Cluster, Direction, Flow, compile, parse, protocol};
 
 /// Reads bytes as a manifest. Errors must have a place inside the text; objects must compile into
@@ -38,13 +41,18 @@ fn probe(cluster: &Cluster) {
     ends.push(outside);
     for subject in &ends {
         for peer in &ends {
-            for (protocol, dst_port) in [(protocol::TCP, 80), (protocol::UDP, 53), (1, 0)] {
+            for (number, dst_port) in [
+                (protocol::TCP, 80),
+                (protocol::UDP, 53),
+                (protocol::ICMP, 0),
+            ] {
                 let flow = Flow {
                     subject: *subject,
                     peer: *peer,
-                    protocol,
+                    protocol: number,
+                    src_port: 40000,
                     dst_port,
-                    icmp: None,
+                    icmp: (number == protocol::ICMP).then_some((8, 0)),
                 };
                 for direction in [Direction::Ingress, Direction::Egress] {
                     let verdict = table.verdict(direction, &flow);
@@ -54,5 +62,43 @@ fn probe(cluster: &Cluster) {
                 }
             }
         }
+    }
+}
+
+/// Reads bytes as a selector. Errors must point into the text; what is read must read the same
+/// again when it is displayed.
+pub(crate) fn selector(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    for read in [selector::parse, selector::parse_namespace_selector] {
+        match read(text) {
+            Err(error) => {
+                assert!(
+                    (1..=text.chars().count() + 1).contains(&error.column),
+                    "{error}"
+                );
+                assert_eq!(error.pointed().lines().count(), 3, "{error}");
+            }
+            Ok(selector) => displays_itself(&selector),
+        }
+    }
+}
+
+fn displays_itself(selector: &Selector) {
+    let shown = selector.to_string();
+    let back = match selector::parse(&shown) {
+        Ok(back) => back,
+        // Displayed, an expression may have more parentheses and blanks than it was written with.
+        Err(error) => {
+            let outgrown = [SelectorProblem::TooDeep, SelectorProblem::TooLong];
+            assert!(outgrown.contains(&error.problem), "{}", error.pointed());
+            return;
+        }
+    };
+    assert_eq!(back.to_string(), shown);
+    for (key, value) in [("a", "b"), ("app", "web"), ("in", "in"), ("", "")] {
+        let labels = Labels::from([(key.to_owned(), value.to_owned())]);
+        assert_eq!(back.matches(&labels), selector.matches(&labels), "{shown}");
     }
 }
