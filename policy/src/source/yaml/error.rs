@@ -68,7 +68,7 @@ pub enum Problem {
     Unsupported(&'static str),
     /// The text is no selector of Calico's language.
     #[error("{0}")]
-    Selector(SelectorError),
+    Selector(Box<SelectorError>),
     /// The document is of a kind nobody here reads.
     #[error("expected {ACCEPTED_KINDS}, found {found}")]
     UnknownKind {

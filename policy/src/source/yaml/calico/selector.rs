@@ -18,7 +18,7 @@ pub(super) fn read(map: &Map<'_>, field: &str, dialect: &Dialect) -> Read<Option
     let selector = parse_as(text, dialect);
     selector
         .map(Some)
-        .map_err(|error| view.error(Problem::Selector(error)))
+        .map_err(|error| view.error(Problem::Selector(Box::new(error))))
 }
 
 /// All of the selectors that are there; nothing when none is.
