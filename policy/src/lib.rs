@@ -15,17 +15,20 @@
 #![forbid(unsafe_code)]
 
 pub mod ask;
-#[path = "interim.rs"]
 pub mod compile;
+pub mod diff;
 pub mod explain;
+pub mod lint;
+pub mod matrix;
 pub mod model;
 pub mod oracle;
 pub mod source;
+mod table;
 mod verdict;
 mod words;
 
-pub use compile::Table;
 pub use compile::{Compiler, Subjects, compile};
 pub use model::{Cluster, Object, ObjectKey};
 pub use source::yaml::{ManifestError, load_dir, parse};
+pub use table::Table;
 pub use verdict::{Denial, Direction, Flow, RuleDescription, RuleRef, Settings, Verdict, protocol};

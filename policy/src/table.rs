@@ -1,22 +1,29 @@
 //! The compiled table: verdicts by lookup.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
-use crate::compile::{Owner, Programs, Served, Traffic};
-use crate::model::{Action, Policy, PolicyKey, Tier};
+use crate::compile::{
+    Owner, Owners, Pages, Party, Profile, Question, Reasons, Served, Subject, TierProgram,
+};
+use crate::model::Action;
 use crate::oracle::is_neighbour_discovery;
-use crate::verdict::{Direction, Flow, RuleDescription, RuleRef, Verdict};
+use crate::verdict::{Denial, Direction, Flow, RuleDescription, RuleRef, Verdict};
 
-/// Policy of one state of the cluster, immutable. [`crate::compile()`] makes it.
-#[derive(Debug)]
+/// Policy of one state of the cluster, immutable. [`crate::compile()`] makes one, and
+/// [`crate::Compiler`] one after each change. A clone costs nothing.
+#[derive(Clone, Debug)]
 pub struct Table {
-    pub(crate) addresses: FxHashMap<IpAddr, Owner>,
-    /// Named ports, by identity.
-    pub(crate) served: Vec<Box<[Served]>>,
-    pub(crate) ingress: Programs,
-    pub(crate) egress: Programs,
+    pub(crate) owners: Owners,
+    /// By identity.
+    pub(crate) profiles: Pages<Profile>,
+    /// Named ports, by number of the list.
+    pub(crate) served: Pages<Arc<[Served]>>,
+    /// Features by class.
+    pub(crate) features: Pages<Arc<[u32]>>,
+    /// By identity; one that no subject has is not there.
+    pub(crate) subjects: Pages<Option<Subject>>,
+    pub(crate) programs: Pages<Option<Arc<TierProgram>>>,
     pub(crate) reasons: Reasons,
 }
 
@@ -27,84 +34,102 @@ impl Table {
     /// A subject the table does not know is denied. A peer it does not know is outside: only
     /// address items and rules without peers match it.
     ///
-    /// Cost: a few hash lookups per tier; no allocation.
+    /// Cost: a few lookups per tier; no allocation. Rules with conditions no index holds (see
+    /// `compile::check`) are asked one by one where they stand before the first that matches.
     #[must_use]
     pub fn verdict(&self, direction: Direction, flow: &Flow) -> Verdict {
-        let Some(subject) = self.addresses.get(&flow.subject) else {
-            return Verdict {
-                allowed: false,
-                rule: RuleRef::UNKNOWN_ENDPOINT,
-            };
+        let owner = self.owners.get(flow.subject);
+        let known = owner.and_then(|owner| Some((owner, self.subject(owner.identity)?)));
+        let Some((owner, subject)) = known else {
+            return decided(false, RuleRef::UNKNOWN_ENDPOINT);
         };
-        let peer = self.addresses.get(&flow.peer);
-        if peer.is_some_and(|peer| peer.endpoint == subject.endpoint) {
-            return Verdict {
-                allowed: true,
-                rule: RuleRef::OWN_TRAFFIC,
-            };
+        let peer = self.owners.get(flow.peer);
+        if peer.is_some_and(|peer| peer.endpoint == owner.endpoint) {
+            return decided(true, RuleRef::OWN_TRAFFIC);
         }
         if is_neighbour_discovery(flow) {
-            return Verdict {
-                allowed: true,
-                rule: RuleRef::NEIGHBOUR_DISCOVERY,
-            };
+            return decided(true, RuleRef::NEIGHBOUR_DISCOVERY);
         }
-        self.judge_tiers(direction, flow, *subject, peer.map(|peer| peer.identity))
+        let programs = subject.programs(direction);
+        if programs.is_empty() {
+            return decided(true, RuleRef::NO_POLICY);
+        }
+        let question = Question {
+            direction,
+            flow,
+            subject: self.party(flow.subject, Some(owner)),
+            peer: self.party(flow.peer, peer),
+        };
+        self.judge(programs, &question)
     }
 
-    fn judge_tiers(
-        &self,
-        direction: Direction,
-        flow: &Flow,
-        subject: Owner,
-        peer: Option<u32>,
-    ) -> Verdict {
-        let (programs, destination) = match direction {
-            Direction::Ingress => (&self.ingress, Some(subject.identity)),
-            Direction::Egress => (&self.egress, peer),
-        };
-        let served = destination.map_or(&[][..], |identity| &self.served[identity as usize]);
-        let traffic = Traffic {
-            protocol: flow.protocol,
-            dst_port: flow.dst_port,
-        };
-        for tier in programs.of(subject.identity) {
-            match tier.judge(flow.peer, peer, traffic, served) {
-                (Action::Allow, rule) => {
-                    return Verdict {
-                        allowed: true,
-                        rule,
-                    };
-                }
-                (Action::Deny, rule) => {
-                    return Verdict {
-                        allowed: false,
-                        rule,
-                    };
-                }
-                (Action::Pass, _) => {}
-            }
+    fn judge(&self, programs: &[u32], question: &Question<'_>) -> Verdict {
+        for program in programs {
+            let Some(Some(program)) = self.programs.get(*program) else {
+                return decided(false, RuleRef::UNKNOWN_ENDPOINT);
+            };
+            let outcome = program.judge(question);
+            let allowed = match outcome.action {
+                Action::Allow => true,
+                Action::Deny => false,
+                Action::Pass | Action::Log => continue,
+            };
+            return Verdict {
+                allowed,
+                rule: outcome.rule,
+                denial: outcome.denial,
+            };
         }
-        Verdict {
-            allowed: true,
-            rule: RuleRef::NO_POLICY,
+        decided(true, RuleRef::NO_DECISION)
+    }
+
+    #[inline]
+    fn subject(&self, identity: u32) -> Option<&Subject> {
+        self.subjects.get(identity)?.as_ref()
+    }
+
+    #[inline]
+    fn party(&self, address: IpAddr, owner: Option<Owner>) -> Party<'_> {
+        let profile = owner.and_then(|owner| self.profiles.get(owner.identity));
+        let Some(profile) = profile else {
+            return Party {
+                address,
+                class: None,
+                features: &[],
+                served: &[],
+            };
+        };
+        let features = self.features.get(profile.class);
+        let served = self.served.get(profile.served);
+        Party {
+            address,
+            class: Some(profile.class),
+            features: features.map_or(&[], |features| features),
+            served: served.map_or(&[], |served| served),
         }
     }
 
     /// Does the table know an endpoint with this address?
     #[must_use]
     pub fn knows(&self, address: IpAddr) -> bool {
-        self.addresses.contains_key(&address)
+        self.owners.get(address).is_some()
+    }
+
+    /// How many addresses have an endpoint.
+    #[must_use]
+    pub fn addresses(&self) -> usize {
+        self.owners.len()
     }
 
     /// What a reference of this table means, in words. A reference of another table may name the
-    /// wrong rule; one beyond this table's end reads as an unknown endpoint.
+    /// wrong rule; one that is not in use reads as an unknown endpoint.
     #[must_use]
     pub fn describe(&self, rule: RuleRef) -> RuleDescription {
         match rule {
             RuleRef::NO_POLICY => RuleDescription::NoPolicySelects,
             RuleRef::OWN_TRAFFIC => RuleDescription::OwnTraffic,
             RuleRef::NEIGHBOUR_DISCOVERY => RuleDescription::NeighbourDiscovery,
+            RuleRef::NO_DECISION => RuleDescription::NoPolicyDecides,
             _ => self
                 .reasons
                 .describe(rule)
@@ -113,119 +138,11 @@ impl Table {
     }
 }
 
-/// The first index after the references that mean the same in every table.
-const FIRST_REASON: u32 = 4;
-
-/// What the references of a table mean. Policies are kept once and named by number.
-#[derive(Debug, Default)]
-pub(crate) struct Reasons {
-    policies: Vec<(PolicyKey, String)>,
-    numbers: FxHashMap<PolicyKey, u32>,
-    first_rules: FxHashMap<(Direction, u32), u32>,
-    reasons: Vec<Reason>,
-}
-
-#[derive(Debug)]
-enum Reason {
-    Rule {
-        direction: Direction,
-        policy: u32,
-        index: u32,
-        action: Action,
-    },
-    EndOfTier {
-        direction: Direction,
-        selected_by: Box<[u32]>,
-    },
-}
-
-impl Reasons {
-    /// References for the rules of a policy in a direction: that of the first rule, the others
-    /// follow in order.
-    pub(crate) fn rules_of(&mut self, direction: Direction, tier: &Tier, policy: &Policy) -> u32 {
-        let number = self.number(tier, policy);
-        if let Some(first) = self.first_rules.get(&(direction, number)) {
-            return *first;
-        }
-        let first = self.next();
-        self.first_rules.insert((direction, number), first);
-        for (index, rule) in (0..).zip(policy.rules(direction).unwrap_or_default()) {
-            let action = rule.action;
-            self.reasons.push(Reason::Rule {
-                direction,
-                policy: number,
-                index,
-                action,
-            });
-        }
-        first
-    }
-
-    /// A reference for the end of a tier in which these policies select the subject.
-    pub(crate) fn end_of_tier(
-        &mut self,
-        direction: Direction,
-        tier: &Tier,
-        policies: &[&Policy],
-    ) -> RuleRef {
-        let selected_by = policies
-            .iter()
-            .map(|policy| self.number(tier, policy))
-            .collect();
-        let reference = RuleRef(self.next());
-        self.reasons.push(Reason::EndOfTier {
-            direction,
-            selected_by,
-        });
-        reference
-    }
-
-    fn number(&mut self, tier: &Tier, policy: &Policy) -> u32 {
-        if let Some(number) = self.numbers.get(&policy.key) {
-            return *number;
-        }
-        let number = u32::try_from(self.policies.len()).expect("fewer than 2^32 policies");
-        self.policies.push((policy.key.clone(), tier.name.clone()));
-        self.numbers.insert(policy.key.clone(), number);
-        number
-    }
-
-    fn next(&self) -> u32 {
-        FIRST_REASON + u32::try_from(self.reasons.len()).expect("fewer than 2^32 rules")
-    }
-
-    fn describe(&self, rule: RuleRef) -> Option<RuleDescription> {
-        let reason = self
-            .reasons
-            .get(rule.index().checked_sub(FIRST_REASON as usize)?)?;
-        let named = |number: u32| &self.policies[number as usize];
-        Some(match reason {
-            Reason::Rule {
-                direction,
-                policy,
-                index,
-                action,
-            } => {
-                let (key, tier) = named(*policy);
-                RuleDescription::Rule {
-                    direction: *direction,
-                    tier: tier.clone(),
-                    policy: key.clone(),
-                    index: *index as usize,
-                    action: *action,
-                }
-            }
-            Reason::EndOfTier {
-                direction,
-                selected_by,
-            } => RuleDescription::EndOfTier {
-                direction: *direction,
-                tier: named(*selected_by.first()?).1.clone(),
-                selected_by: selected_by
-                    .iter()
-                    .map(|policy| named(*policy).0.clone())
-                    .collect(),
-            },
-        })
+fn decided(allowed: bool, rule: RuleRef) -> Verdict {
+    let denial = Denial::default();
+    Verdict {
+        allowed,
+        rule,
+        denial,
     }
 }

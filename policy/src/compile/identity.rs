@@ -1,105 +1,177 @@
 //! Identities: endpoints that no policy can tell apart.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::model::{Cluster, Endpoint, Labels, NamedPort};
+use super::number;
+use crate::model::{Labels, NamedPort};
 
-/// Who stands behind an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Owner {
-    /// What policy sees.
-    pub(crate) identity: u32,
-    /// Which endpoint it is, so that an endpoint recognises itself.
-    pub(crate) endpoint: u32,
+/// What a table knows of an identity.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Profile {
+    /// Its class; no meaning for a number that is no identity's.
+    pub(crate) class: u32,
+    /// Number of the list of ports it serves.
+    pub(crate) served: u32,
 }
 
-/// A port an identity serves under a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Served {
-    pub(crate) protocol: u8,
-    pub(crate) port: u16,
-    /// The name, as a number of [`Identities::names`].
-    pub(crate) name: u32,
+/// What makes an identity.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    namespace: Arc<str>,
+    labels: Arc<Labels>,
+    ports: Arc<BTreeSet<NamedPort>>,
 }
 
-/// Every identity of a cluster, and the way from an address to it.
+/// An identity.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) namespace: Arc<str>,
+    pub(super) labels: Arc<Labels>,
+    ports: Arc<BTreeSet<NamedPort>>,
+    /// Endpoints that have it.
+    endpoints: u32,
+    /// Its class, once it has one.
+    pub(super) class: Option<u32>,
+}
+
+/// Every identity, by number. One without endpoints stays for a while: its pods often return.
 #[derive(Debug, Default)]
-pub(crate) struct Identities<'a> {
-    /// Labels, by identity.
-    pub(crate) labels: Vec<&'a Labels>,
-    /// Served ports, by identity.
-    pub(crate) served: Vec<Box<[Served]>>,
-    /// The identities in each namespace.
-    pub(crate) by_namespace: BTreeMap<&'a str, Vec<u32>>,
-    /// Owner of each address.
-    pub(crate) addresses: FxHashMap<IpAddr, Owner>,
-    /// Numbers of port names.
-    pub(crate) names: FxHashMap<String, u32>,
+pub(super) struct Identities {
+    known: FxHashMap<Key, u32>,
+    slots: Vec<Option<Identity>>,
+    free: Vec<u32>,
+    by_namespace: FxHashMap<Arc<str>, BTreeSet<u32>>,
+    idle: usize,
 }
 
-type Key<'a> = (&'a str, &'a Labels, &'a BTreeSet<NamedPort>);
+/// Identities without endpoints that may wait, besides as many as half of the others.
+const MAX_IDLE: usize = 1024;
 
-impl<'a> Identities<'a> {
-    /// The identities behind the cluster's addresses.
-    pub(crate) fn of(cluster: &'a Cluster) -> Self {
-        let mut identities = Self::default();
-        let mut known: FxHashMap<Key<'a>, u32> = FxHashMap::default();
-        let mut endpoints = BTreeMap::new();
-        for (address, endpoint) in cluster.address_owners() {
-            let key = (
-                endpoint.key.namespace.as_str(),
-                endpoint.labels,
-                endpoint.named_ports,
-            );
-            let identity = *known
-                .entry(key)
-                .or_insert_with(|| identities.add(&endpoint));
-            let next = number(endpoints.len());
-            let endpoint = *endpoints.entry(endpoint.key).or_insert(next);
-            identities
-                .addresses
-                .insert(address, Owner { identity, endpoint });
+impl Identities {
+    /// The number of an identity that gets one more endpoint, and whether it is new.
+    pub(super) fn acquire(
+        &mut self,
+        namespace: &str,
+        labels: Labels,
+        ports: &BTreeSet<NamedPort>,
+    ) -> (u32, bool) {
+        let known = self.by_namespace.get_key_value(namespace);
+        let namespace = known.map_or_else(|| Arc::from(namespace), |(name, _)| Arc::clone(name));
+        let key = Key {
+            namespace,
+            labels: Arc::new(labels),
+            ports: Arc::new(ports.clone()),
+        };
+        if let Some(known) = self.known.get(&key).copied() {
+            let slot = self.slot(known);
+            slot.endpoints += 1;
+            self.idle -= usize::from(slot.endpoints == 1);
+            return (known, false);
         }
-        identities
+        (self.add(key), true)
     }
 
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    fn add(&mut self, endpoint: &Endpoint<'a>) -> u32 {
-        let identity = number(self.len());
-        let names = &mut self.names;
-        let served = endpoint.named_ports.iter().map(|port| Served {
-            protocol: port.protocol,
-            port: port.port,
-            name: intern(names, &port.name),
-        });
-        self.served.push(served.collect());
-        self.labels.push(endpoint.labels);
+    fn add(&mut self, key: Key) -> u32 {
+        let identity = Identity {
+            namespace: Arc::clone(&key.namespace),
+            labels: Arc::clone(&key.labels),
+            ports: Arc::clone(&key.ports),
+            endpoints: 1,
+            class: None,
+        };
+        let number = match self.free.pop() {
+            Some(free) => free,
+            None => {
+                self.slots.push(None);
+                number(self.slots.len() - 1)
+            }
+        };
+        self.slots[number as usize] = Some(identity);
+        let namespace = Arc::clone(&key.namespace);
         self.by_namespace
-            .entry(&endpoint.key.namespace)
+            .entry(namespace)
             .or_default()
-            .push(identity);
+            .insert(number);
+        self.known.insert(key, number);
+        number
+    }
+
+    /// Says that an endpoint of the identity is gone.
+    pub(super) fn release(&mut self, identity: u32) {
+        let slot = self.slot(identity);
+        slot.endpoints -= 1;
+        self.idle += usize::from(slot.endpoints == 0);
+    }
+
+    /// Takes out the identities without endpoints, if they have become many.
+    pub(super) fn sweep(&mut self) -> Vec<(u32, Identity)> {
+        if self.idle <= MAX_IDLE + (self.known.len() - self.idle) / 2 {
+            return Vec::new();
+        }
+        self.idle = 0;
+        let numbers = 0..number(self.slots.len());
+        let idle = |id: &u32| {
+            self.slots[*id as usize]
+                .as_ref()
+                .is_some_and(|i| i.endpoints == 0)
+        };
+        let gone: Vec<u32> = numbers.filter(idle).collect();
+        gone.into_iter().map(|id| (id, self.take(id))).collect()
+    }
+
+    fn take(&mut self, number: u32) -> Identity {
+        let identity = self.slots[number as usize]
+            .take()
+            .expect("a known identity");
+        self.free.push(number);
+        let namespace = &identity.namespace;
+        let peers = self.by_namespace.get_mut(namespace).expect("its namespace");
+        peers.remove(&number);
+        if peers.is_empty() {
+            self.by_namespace.remove(namespace);
+        }
+        let key = Key {
+            namespace: Arc::clone(namespace),
+            labels: Arc::clone(&identity.labels),
+            ports: Arc::clone(&identity.ports),
+        };
+        self.known.remove(&key);
         identity
     }
-}
 
-/// The number of a name; a new one gets the next.
-pub(crate) fn intern(names: &mut FxHashMap<String, u32>, name: &str) -> u32 {
-    if let Some(known) = names.get(name) {
-        return *known;
+    /// An identity.
+    pub(super) fn get(&self, identity: u32) -> &Identity {
+        self.slots[identity as usize]
+            .as_ref()
+            .expect("a known identity")
     }
-    let next = number(names.len());
-    names.insert(name.to_owned(), next);
-    next
-}
 
-/// A count as an id.
-pub(crate) fn number(count: usize) -> u32 {
-    u32::try_from(count).expect("fewer than 2^32 of anything")
+    /// An identity, to change its class.
+    pub(super) fn slot(&mut self, identity: u32) -> &mut Identity {
+        self.slots[identity as usize]
+            .as_mut()
+            .expect("a known identity")
+    }
+
+    /// The ports it serves under names.
+    pub(super) fn ports(&self, identity: u32) -> &BTreeSet<NamedPort> {
+        &self.get(identity).ports
+    }
+
+    /// The identities of a namespace.
+    pub(super) fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = u32> + '_ {
+        self.by_namespace
+            .get(namespace)
+            .into_iter()
+            .flatten()
+            .copied()
+    }
+
+    /// The namespaces that have identities.
+    pub(super) fn namespaces(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.by_namespace.keys()
+    }
 }

@@ -1,111 +1,63 @@
 //! From the model to the table: everything that can be worked out before the first packet.
 //!
-//! 1. Endpoints that no policy can tell apart are one [`identity`]: same namespace, same
-//!    labels, same named ports. An address leads to its identity by one hash lookup.
-//! 2. Every scope (which pods?) is resolved once into a list of identities.
-//! 3. Identities selected by the same policies share one [`program`] per direction: per
-//!    tier, a map from the peer's identity and a [prefix map](prefixes) from the peer's address to
-//!    a [port map](ports), which yields the first rule that matches.
+//! 1. Endpoints that no policy can tell apart are one [identity]: same namespace, same labels, same
+//!    named ports. An address leads to its identity by one lookup, so a pod that comes or goes
+//!    with a known identity changes one entry.
+//! 2. Every scope that a rule in force names is a [feature](features). Identities with the same
+//!    features are one [class](classes): what the rules see of a peer.
+//! 3. The policies of a tier that select the same endpoints are one [program] per direction: it
+//!    leads from the peer's class and the peer's [address](networks) through a [port map](ports)
+//!    to the first rule that matches.
 //!
-//! So a verdict costs the same however many pods, policies and rules there are.
+//! So a verdict costs the same however many pods, policies and rules there are. The [`Compiler`]
+//! takes events and redoes what they touch; a [`Table`] it gives out shares everything else with
+//! the one before ([persistent]).
+//!
+//! Only policies that select a subject are compiled. A node needs its own pods as subjects, so the
+//! 10,000 policies of a cluster cost it the few hundred that concern it.
 
+mod candidates;
+mod check;
+mod classes;
+mod compiler;
+mod endpoints;
+mod features;
 mod identity;
+mod names;
+mod networks;
+mod persistent;
 mod ports;
-mod prefixes;
 mod program;
-mod scope;
+mod reasons;
+mod replace;
+mod selection;
+mod stretches;
+mod tiers;
+mod traffic;
 
-use rustc_hash::FxHashMap;
+pub(crate) use check::{Party, Question};
+pub use compiler::{Compiler, Subjects};
+pub(crate) use endpoints::{Owner, Owners};
+pub(crate) use identity::Profile;
+pub(crate) use names::Served;
+pub(crate) use persistent::Pages;
+pub(crate) use program::TierProgram;
+pub(crate) use reasons::Reasons;
+pub(crate) use selection::Subject;
 
-pub(crate) use identity::{Identities, Owner, Served};
-pub(crate) use program::{TierProgram, Traffic};
-
-use self::program::{Builder, Selected};
-use self::scope::Scopes;
-use crate::model::{Cluster, Policy, Tier};
-use crate::table::{Reasons, Table};
-use crate::verdict::Direction;
+use crate::Table;
+use crate::model::Cluster;
+use crate::verdict::Settings;
 
 /// Compiles the table of this cluster. Every endpoint of the cluster can be a subject.
-///
-/// Cost: about pods + policies x identities of the namespaces they name.
 #[must_use]
 pub fn compile(cluster: &Cluster) -> Table {
-    let identities = Identities::of(cluster);
-    let tiers = cluster.tiers_in_order();
-    let mut scopes = Scopes::new(cluster, &identities);
-    let mut reasons = Reasons::default();
-    let mut names = identities.names.clone();
-    let mut builder = Builder {
-        scopes: &mut scopes,
-        reasons: &mut reasons,
-        names: &mut names,
-    };
-    let ingress = compile_direction(Direction::Ingress, &tiers, identities.len(), &mut builder);
-    let egress = compile_direction(Direction::Egress, &tiers, identities.len(), &mut builder);
-    Table {
-        addresses: identities.addresses,
-        served: identities.served,
-        ingress,
-        egress,
-        reasons,
-    }
+    let mut compiler = Compiler::new(Subjects::All, Settings::default());
+    compiler.replace(cluster);
+    compiler.table()
 }
 
-/// What every identity must pass in one direction.
-#[derive(Debug, Default)]
-pub(crate) struct Programs {
-    /// Which program, by identity.
-    pub(crate) of_identity: Vec<u32>,
-    /// The tiers of each program, in order.
-    pub(crate) programs: Vec<Box<[TierProgram]>>,
-}
-
-fn compile_direction(
-    direction: Direction,
-    tiers: &[(Tier, Vec<&Policy>)],
-    identities: usize,
-    builder: &mut Builder<'_, '_>,
-) -> Programs {
-    let selected = select(direction, tiers, identities, builder.scopes);
-    let mut known: FxHashMap<Vec<Selected>, u32> = FxHashMap::default();
-    let mut programs = Programs::default();
-    for selection in selected {
-        let id = *known.entry(selection).or_insert_with_key(|selection| {
-            let program = builder.program(direction, tiers, selection);
-            programs.programs.push(program);
-            u32::try_from(programs.programs.len() - 1).expect("fewer than 2^32 programs")
-        });
-        programs.of_identity.push(id);
-    }
-    programs
-}
-
-/// For every identity, the policies that select it in this direction, in order.
-fn select(
-    direction: Direction,
-    tiers: &[(Tier, Vec<&Policy>)],
-    identities: usize,
-    scopes: &mut Scopes<'_>,
-) -> Vec<Vec<Selected>> {
-    let mut selected = vec![Vec::new(); identities];
-    for (tier, (_, policies)) in tiers.iter().enumerate() {
-        for (position, policy) in policies.iter().enumerate() {
-            if policy.rules(direction).is_none() {
-                continue;
-            }
-            for identity in scopes.resolve(&policy.subject).iter() {
-                selected[*identity as usize].push(Selected { tier, position });
-            }
-        }
-    }
-    selected
-}
-
-impl Programs {
-    /// The tiers an identity must pass, in order; none when no policy selects it.
-    #[inline]
-    pub(crate) fn of(&self, identity: u32) -> &[TierProgram] {
-        &self.programs[self.of_identity[identity as usize] as usize]
-    }
+/// A count as an id.
+fn number(count: usize) -> u32 {
+    u32::try_from(count).expect("fewer than 2^32 of anything")
 }

@@ -85,13 +85,19 @@ impl Cluster {
         let kept = reported.filter(|ip| attached.is_none_or(|own| own.is_ipv4() != ip.is_ipv4()));
         let account = pod.service_account.as_deref().unwrap_or(DEFAULT_ACCOUNT);
         let account_labels = self.account_labels(&key.namespace, account);
+        let mut addresses: Vec<IpAddr> = attached.into_iter().collect();
+        for address in kept {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
         let mut labels = pod.labels.clone();
         add_pod_labels(&mut labels, &key.namespace, Some((account, account_labels)));
         Endpoint {
             key,
             labels,
             named_ports: &pod.named_ports,
-            addresses: attached.into_iter().chain(kept).collect(),
+            addresses,
             claim: Claim {
                 attached: attached.is_some(),
                 staying: !pod.terminating,
