@@ -4,6 +4,7 @@
 
 pub(crate) mod capture;
 pub(crate) mod drops;
+pub(crate) mod policing;
 pub(crate) mod scapy;
 pub(crate) mod transfer;
 
@@ -117,7 +118,8 @@ impl Running {
         Self::spawn(lab.command(target, &[PYTHON, "-c", script]).unwrap())
     }
 
-    fn spawn(mut command: Command) -> Self {
+    /// Starts any command; its output is kept.
+    pub(crate) fn spawn(mut command: Command) -> Self {
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
