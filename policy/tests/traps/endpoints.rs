@@ -111,6 +111,7 @@ fn trap_35_an_endpoint_nobody_knows_is_denied() {
         subject: address("10.244.9.9"),
         peer: address("x/a"),
         protocol: protocol::TCP,
+        src_port: 40_000,
         dst_port: 80,
         icmp: None,
     };
@@ -148,6 +149,7 @@ fn trap_39_ipv6_neighbour_discovery_cannot_be_denied() {
             subject: address("fd00::1"),
             peer: address("fd00::2"),
             protocol: protocol::ICMPV6,
+            src_port: 0,
             dst_port: 0,
             icmp: Some((kind, 0)),
         };

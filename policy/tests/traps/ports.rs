@@ -156,10 +156,11 @@ status: {podIP: 10.244.1.1}
 
 #[test]
 fn trap_19_only_the_destination_port_counts() {
-    // A flow has no source port: what is asked is the port after destination NAT, the targetPort.
+    // It is the one after destination NAT, the targetPort.
     let world = egress("{port: 8080}");
     assert!(world.allows("x/a", "y/b", "8080/tcp"));
     assert!(!world.allows("x/a", "y/b", "80/tcp"));
+    assert!(!world.allows("x/a", "y/b", "8080->80/tcp"));
 }
 
 #[test]

@@ -146,24 +146,51 @@ fn everyone() -> impl Iterator<Item = String> {
         .flat_map(|ns| ["a", "b", "c"].map(|pod| format!("{ns}/{pod}")))
 }
 
-/// `80/tcp`, `53/udp`, `9003/sctp`, `icmp`.
+/// `80/tcp`, `53/udp`, `9003/sctp`, `icmp`, `icmp:3/1`, `icmpv6:128/0`, `gre`; `8080->80/tcp` from
+/// port 8080, the others from 40000.
 fn flow(traffic: &str) -> Flow {
     let nowhere = address("0.0.0.0");
-    let (port, protocol) = traffic.split_once('/').unwrap_or(("0", traffic));
-    let (protocol, icmp) = match protocol {
-        "tcp" => (protocol::TCP, None),
-        "udp" => (protocol::UDP, None),
-        "sctp" => (protocol::SCTP, None),
-        "icmp" => (protocol::ICMP, Some((8, 0))),
-        "gre" => (47, None),
-        _ => panic!("no such traffic: {traffic}"),
+    let (src_port, traffic) = match traffic.split_once("->") {
+        Some((port, traffic)) => (port.parse().expect("a port"), traffic),
+        None => (40_000, traffic),
     };
-    let dst_port = port.parse().expect("a port");
-    Flow {
+    let empty = Flow {
         subject: nowhere,
         peer: nowhere,
+        protocol: 0,
+        src_port: 0,
+        dst_port: 0,
+        icmp: None,
+    };
+    let icmp = |protocol, message: Option<&str>| Flow {
         protocol,
-        dst_port,
-        icmp,
+        icmp: Some(message.map_or((8, 0), type_and_code)),
+        ..empty
+    };
+    let to = |protocol, port: &str| Flow {
+        protocol,
+        src_port,
+        dst_port: port.parse().expect("a port"),
+        ..empty
+    };
+    let name_and_message = traffic
+        .split_once(':')
+        .map_or((traffic, None), |(a, b)| (a, Some(b)));
+    match (name_and_message, traffic.split_once('/')) {
+        (("icmp", message), _) => icmp(protocol::ICMP, message),
+        (("icmpv6", message), _) => icmp(protocol::ICMPV6, message),
+        (("gre", None), _) => Flow {
+            protocol: 47,
+            ..empty
+        },
+        (_, Some((port, "tcp"))) => to(protocol::TCP, port),
+        (_, Some((port, "udp"))) => to(protocol::UDP, port),
+        (_, Some((port, "sctp"))) => to(protocol::SCTP, port),
+        _ => panic!("no such traffic: {traffic}"),
     }
+}
+
+fn type_and_code(message: &str) -> (u8, u8) {
+    let (kind, code) = message.split_once('/').expect("type/code");
+    (kind.parse().expect("a type"), code.parse().expect("a code"))
 }

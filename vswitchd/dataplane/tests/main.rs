@@ -12,6 +12,7 @@ mod house;
 mod allocations;
 mod properties;
 mod smoltcp_hosts;
+mod traps;
 mod walk_arp;
 mod walk_conntrack;
 mod walk_drops;
