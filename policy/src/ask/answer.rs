@@ -1,10 +1,13 @@
 //! A line of `policy eval`'s output. The order of the fields is the order of the keys.
 
+use std::fmt;
+
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Half, Judge, Party, PartyKind, Probe, Ruling};
 use crate::verdict::RuleDescription;
+use crate::words;
 
 /// The answer to a line.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -59,6 +62,21 @@ pub struct HalfAnswer {
     /// Of `end of tier`: the policies that select the end, none of whose rules matched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selected_by: Option<Vec<String>>,
+}
+
+/// In words: `rule 0 of NetworkPolicy shop/web`.
+impl fmt::Display for HalfAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.policy, self.rule, &self.selected_by, &self.tier) {
+            (Some(policy), Some(rule), _, _) => write!(f, "rule {rule} of {policy}"),
+            (_, _, Some(by), Some(tier)) => {
+                let by = words::list(by, "and", Clone::clone);
+                write!(f, "end of tier {tier}, selected by {by}")
+            }
+            _ if self.because.is_empty() => f.write_str(self.reason),
+            _ => write!(f, "{}: {}", self.reason, self.because),
+        }
+    }
 }
 
 impl Answer {

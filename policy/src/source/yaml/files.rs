@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::ManifestError;
 use super::directory::{Loader, manifests};
+use super::node::{Node, Value, documents};
 use crate::model::{Cluster, ObjectKey};
 
 /// A manifest that has been read.
@@ -62,6 +63,28 @@ pub fn load(texts: &[Text]) -> Result<Loaded, Vec<ManifestError>> {
         })
     } else {
         Err(loader.errors)
+    }
+}
+
+/// The documents of a text as they are written, whatever they are; none of a text that is not
+/// YAML.
+pub(crate) fn values(text: &Text) -> Vec<serde_json::Value> {
+    let documents = documents(&text.file, &text.text).unwrap_or_default();
+    documents.iter().map(plain).collect()
+}
+
+fn plain(node: &Node) -> serde_json::Value {
+    match &node.value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::Integer(value) => (*value).into(),
+        Value::Float(value) => (*value).into(),
+        Value::Text(value) => value.as_str().into(),
+        Value::List(items) => items.iter().map(plain).collect(),
+        Value::Map(entries) => entries
+            .iter()
+            .map(|(key, node)| (key.name.clone(), plain(node)))
+            .collect(),
     }
 }
 

@@ -27,6 +27,7 @@ mod view;
 
 pub use directory::load_dir;
 pub use error::{ManifestError, Problem};
+pub(crate) use files::values;
 pub use files::{Loaded, Text, load, read};
 
 use crate::model::Object;
