@@ -195,6 +195,8 @@ fn a_global_policy_selects_by_namespace_and_service_account() {
     assert_eq!(open(deny(web)), ["x/db", "y/web", "y/job"]);
     let front = "serviceAccountSelector: role == 'front'";
     assert_eq!(open(deny(front)), ["x/db", "y/web", "y/job"]);
+    let both = "selector: app == 'web', serviceAccountSelector: role != 'front'";
+    assert_eq!(open(deny(both)), ["x/web", "x/db", "y/job"]);
     assert!(open(deny("serviceAccountSelector: all()")).is_empty());
 }
 
