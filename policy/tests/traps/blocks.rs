@@ -16,7 +16,8 @@ fn trap_20_a_service_address_is_just_an_outside_address() {
         "podSelector: {matchLabels: {pod: a}}\npolicyTypes: [Egress]\n\
          egress: [{to: [{namespaceSelector: {matchLabels: {ns: y}}}]}]",
     );
-    // Judged before service NAT it would be denied; the data plane asks about the backend.
+    // So a rule about pods does not mean their service: the data plane asks about the backend behind
+    // the host's NAT, and about the service's address before it.
     assert!(!world.allows("x/a", "10.96.0.10", "80/tcp"));
     assert!(world.allows("x/a", "y/b", "80/tcp"));
 }

@@ -103,6 +103,25 @@ fn trap_20_behind_the_hosts_nat_egress_is_judged_on_the_backend() {
         .died_of(M02, DropReason::PolicyEgress);
 }
 
+/// The host translates what the pod has been allowed to send it. Until the data plane translates
+/// itself, a pod whose egress is restricted needs a rule for the services' addresses as well.
+#[test]
+fn trap_20_before_the_hosts_nat_a_service_is_an_outside_address() {
+    let mut house = House::walk_through();
+    house.policy(&manifest(
+        "client",
+        "{matchLabels: {app: client}}",
+        "Egress",
+        "egress: [{to: [{podSelector: {matchLabels: {app: nginx-manual}}}]}]",
+    ));
+    house
+        .pod_sends(CLIENT, &syn(CLIENT, CLUSTER_IP, 4000, 80))
+        .died_of(M02, DropReason::PolicyEgress);
+    house
+        .pod_sends(CLIENT, &syn(CLIENT, NGINX_MANUAL, 4000, 80))
+        .only_at_pod(NGINX_MANUAL);
+}
+
 #[test]
 fn trap_31_only_the_own_node_reaches_its_pods_whatever_policy_says() {
     let mut house = sealed();
