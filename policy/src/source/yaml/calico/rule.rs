@@ -30,21 +30,23 @@ impl Side {
     }
 }
 
+const FIELDS: [&str; 10] = [
+    "action",
+    "ipVersion",
+    "protocol",
+    "notProtocol",
+    "icmp",
+    "notICMP",
+    "source",
+    "destination",
+    "http",
+    "metadata",
+];
+
 /// Reads a rule of a policy in this namespace; `None`: of a global one.
 pub(super) fn read(view: &View<'_>, side: Side, namespace: Option<&str>) -> Read<Rule> {
     let map = view.map()?;
-    map.only(&[
-        "action",
-        "ipVersion",
-        "protocol",
-        "notProtocol",
-        "icmp",
-        "notICMP",
-        "source",
-        "destination",
-        "http",
-        "metadata",
-    ])?;
+    map.only(&FIELDS)?;
     check_rest(&map)?;
     let action = action(&map.require("action")?)?;
     let protocols = Protocols::read(&map)?;
@@ -61,23 +63,27 @@ pub(super) fn read(view: &View<'_>, side: Side, namespace: Option<&str>) -> Read
         source: source.ports,
         destination: destination.ports,
     };
-    let (mut peer, subject) = match side {
+    let (peer, subject) = match side {
         Side::Ingress => (source.end, destination.end),
         Side::Egress => (destination.end, source.end),
     };
-    if let (Some(family), None) = (family, &peer.nets) {
-        peer.nets = Some(vec![family.every_address()]);
-    }
     Ok(Rule {
-        name: None,
-        action,
         subject: condition(subject),
-        peers: condition(peer).map_or(Peers::Any, |end| Peers::OneOf(vec![end])),
+        peers: peers(peer, family),
         traffic: match traffic == Traffic::default() {
             true => TrafficSet::Any,
             false => TrafficSet::OneOf(vec![traffic]),
         },
+        ..Rule::any(action)
     })
+}
+
+/// The peers: those of a family, if the rule names one and their blocks do not already.
+fn peers(mut peer: End, family: Option<Family>) -> Peers {
+    if let (Some(family), None) = (family, &peer.nets) {
+        peer.nets = Some(vec![family.every_address()]);
+    }
+    condition(peer).map_or(Peers::Any, |end| Peers::OneOf(vec![end]))
 }
 
 /// An end that asks for something.
