@@ -1,16 +1,20 @@
 //! A line of `policy eval`'s output. The order of the fields is the order of the keys.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Half, Judge, Party, PartyKind, Probe, Ruling};
 use crate::verdict::RuleDescription;
 use crate::words;
 
+/// One of a few words.
+type Word = Cow<'static, str>;
+
 /// The answer to a line.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Answer {
     /// The line was a question.
@@ -18,7 +22,7 @@ pub enum Answer {
         /// The question's id, as it was given.
         id: Value,
         /// `allow` or `deny`.
-        verdict: &'static str,
+        verdict: Word,
         /// What the source's egress says.
         egress: Box<HalfAnswer>,
         /// What the destination's ingress says.
@@ -36,17 +40,17 @@ pub enum Answer {
 }
 
 /// What one direction says, and why.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HalfAnswer {
     /// `allow` or `deny`.
-    pub verdict: &'static str,
+    pub verdict: Word,
     /// What decided: `rule`, `end of tier`, `no policy selects`, `no policy decides`,
     /// `not policed`, `own node`, `own traffic`, `neighbour discovery`.
-    pub reason: &'static str,
+    pub reason: Word,
     /// Of `not policed`: why.
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub because: &'static str,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub because: Word,
     /// Of `own node`: the node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
@@ -73,7 +77,7 @@ impl fmt::Display for HalfAnswer {
                 let by = words::list(by, "and", Clone::clone);
                 write!(f, "end of tier {tier}, selected by {by}")
             }
-            _ if self.because.is_empty() => f.write_str(self.reason),
+            _ if self.because.is_empty() => f.write_str(&self.reason),
             _ => write!(f, "{}: {}", self.reason, self.because),
         }
     }
@@ -133,12 +137,12 @@ impl Judge {
     pub fn half(&self, end: &Party, half: Half) -> HalfAnswer {
         let mut answer = match half {
             Half::NotPoliced => HalfAnswer {
-                reason: "not policed",
-                because: end.why_not_policed(),
+                reason: "not policed".into(),
+                because: end.why_not_policed().into(),
                 ..HalfAnswer::default()
             },
             Half::OwnNode => HalfAnswer {
-                reason: "own node",
+                reason: "own node".into(),
                 node: node_of(end),
                 ..HalfAnswer::default()
             },
@@ -149,8 +153,8 @@ impl Judge {
     }
 }
 
-fn word(allowed: bool) -> &'static str {
-    if allowed { "allow" } else { "deny" }
+fn word(allowed: bool) -> Word {
+    if allowed { "allow" } else { "deny" }.into()
 }
 
 fn node_of(end: &Party) -> Option<String> {
@@ -161,8 +165,8 @@ fn node_of(end: &Party) -> Option<String> {
 }
 
 fn decided_by(description: RuleDescription) -> HalfAnswer {
-    let plain = |reason| HalfAnswer {
-        reason,
+    let plain = |reason: &'static str| HalfAnswer {
+        reason: reason.into(),
         ..HalfAnswer::default()
     };
     match description {

@@ -7,14 +7,15 @@
 
 mod card;
 mod miss;
+mod overview;
 mod story;
+mod text;
 mod wish;
 
 pub use card::Card;
 pub use miss::Miss;
+pub use overview::overview;
 pub use story::{Ending, Explanation, PolicyStory, RuleStory, Story, TierStory, explain};
-
-mod text;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Stories of a small shop.
 
-use super::explain;
-use crate::ask::{FlowKind, Roster};
+use super::{explain, overview};
+use crate::ask::{FlowKind, Judge, Roster};
 use crate::{Cluster, parse};
 
 const SHOP: &str = r"
@@ -131,4 +131,24 @@ fn an_outsider_is_told_which_addresses_a_rule_means() {
 fn a_story_stays_short() {
     let text = story("lab/guest", "shop/db", "5432/tcp");
     assert!(text.lines().count() < 25, "{text}");
+}
+
+#[test]
+fn without_a_port_every_way_of_deciding_has_a_line() {
+    let mut cluster = Cluster::new();
+    for object in parse("shop.yaml", SHOP).expect("good manifests") {
+        cluster.apply(object);
+    }
+    let judge = Judge::new(cluster);
+    let party = |name: &str| judge.roster().party(name).expect("a party");
+    assert_eq!(
+        overview(&judge, &party("shop/web"), &party("shop/db")),
+        "\
+shop/web -> shop/db
+  allowed  5432/tcp
+           egress: no policy selects; ingress: rule 0 of NetworkPolicy shop/db
+  denied   other tcp, icmp
+           egress: no policy selects; ingress: end of tier default, selected by NetworkPolicy shop/db
+"
+    );
 }
