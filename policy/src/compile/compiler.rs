@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::classes::Classes;
 use super::endpoints::{Endpoints, Entry};
@@ -362,6 +362,8 @@ impl Compiler {
                 subject,
             });
             if is_new {
+                let served = self.names.served(endpoint.named_ports);
+                self.identities.slot(identity).served = self.served.number(served);
                 let labels = self.cluster.namespace_labels(&key.namespace);
                 self.classify(identity, &labels);
             }
@@ -453,9 +455,9 @@ impl Compiler {
     }
 
     fn set_class(&mut self, identity: u32, class: u32) {
-        self.identities.slot(identity).class = Some(class);
-        let served = self.names.served(self.identities.ports(identity));
-        let served = self.served.number(served);
+        let slot = self.identities.slot(identity);
+        slot.class = Some(class);
+        let served = slot.served;
         self.profiles.set(identity, Profile { class, served });
     }
 
@@ -475,21 +477,40 @@ impl Compiler {
     fn members(&self, scope: &Scope) -> ByClass {
         let mut found = ByClass::new();
         let mut add = |identity: u32| {
-            let identity_of = self.identities.get(identity);
-            if scope.labels.is_everything() || scope.labels.matches(&identity_of.labels) {
-                let class = identity_of.class.expect("a classified identity");
-                found.entry(class).or_default().push(identity);
+            let profile = self.profiles.get(identity).expect("a classified identity");
+            found.entry(profile.class).or_default().push(identity);
+        };
+        let everybody = scope.labels.is_everything();
+        let has_labels = |identity: &u32| {
+            everybody || scope.labels.matches(&self.identities.get(*identity).labels)
+        };
+        let namespaces: Vec<&Arc<str>> = match &scope.namespaces {
+            Namespaces::Named(name) => {
+                let own = self.identities.in_namespace(name);
+                own.filter(has_labels).for_each(add);
+                return found;
+            }
+            elsewhere => {
+                let labels = |name| self.cluster.namespace_labels(name);
+                let all = self.identities.namespaces();
+                all.filter(|name| elsewhere.contain(Some(name), &labels(name)))
+                    .collect()
             }
         };
-        match &scope.namespaces {
-            Namespaces::Named(name) => self.identities.in_namespace(name).for_each(&mut add),
-            Namespaces::Everywhere | Namespaces::Matching(_) => {
-                for namespace in self.identities.namespaces() {
-                    let labels = self.cluster.namespace_labels(namespace);
-                    if scope.namespaces.contain(Some(namespace), &labels) {
-                        self.identities.in_namespace(namespace).for_each(&mut add);
-                    }
-                }
+        match self.identities.candidates(&scope.labels) {
+            Some(candidates) => {
+                let inside: FxHashSet<&str> = namespaces.iter().map(|name| &***name).collect();
+                let is_inside =
+                    |identity: &u32| inside.contains(&*self.identities.get(*identity).namespace);
+                let all = candidates.identities.iter().copied().filter(is_inside);
+                all.filter(|identity| candidates.exact || has_labels(identity))
+                    .for_each(add);
+            }
+            None => {
+                let all = namespaces
+                    .iter()
+                    .flat_map(|name| self.identities.in_namespace(name));
+                all.filter(has_labels).for_each(&mut add);
             }
         }
         found
@@ -519,7 +540,7 @@ impl Compiler {
     /// Gives each of these identities the programs of its policies, builds what is missing and
     /// rebuilds what is outdated.
     fn assign_programs(&mut self, reselected: &Reselected, outdated: Vec<u32>) {
-        let mut to_build: BTreeSet<u32> = outdated.into_iter().collect();
+        let mut to_build = BTreeSet::new();
         let mut released = Vec::new();
         for identity in reselected {
             let before = self.programs.get(*identity).cloned().flatten();
@@ -540,15 +561,12 @@ impl Compiler {
             );
             self.programs.set(*identity, subject);
         }
-        // Programs that go would otherwise be kept up to date by the features that come.
-        for program in released {
-            if self.release(program) {
-                to_build.remove(&program);
-            }
-        }
+        // Features that programs to come share with programs that go must not go with these.
         for program in &to_build {
             self.require_scopes(*program);
         }
+        let gone: BTreeSet<u32> = released.into_iter().filter(|p| self.release(*p)).collect();
+        to_build.extend(outdated.iter().filter(|program| !gone.contains(program)));
         for program in &to_build {
             self.build(*program);
         }
@@ -560,10 +578,7 @@ impl Compiler {
         policies: &[u32],
         to_build: &mut BTreeSet<u32>,
     ) -> Arc<[u32]> {
-        let applies = |number: &u32| {
-            let key = &self.policies.get(*number).key;
-            self.cluster.policies()[key].rules(direction).is_some()
-        };
+        let applies = |number: &u32| self.policies.get(*number).applies[direction as usize];
         let policies = policies.iter().copied().filter(applies).collect();
         let tiers = self.policies.by_tier(policies);
         let program = |policies| {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::label_index::{Candidates, LabelIndex};
 use super::number;
-use crate::model::{Labels, NamedPort};
+use crate::model::{Labels, NamedPort, Selector};
 
 /// What a table knows of an identity.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,6 +36,8 @@ pub(super) struct Identity {
     endpoints: u32,
     /// Its class, once it has one.
     pub(super) class: Option<u32>,
+    /// Number of the list of ports it serves.
+    pub(super) served: u32,
 }
 
 /// Every identity, by number. One without endpoints stays for a while: its pods often return.
@@ -44,6 +47,7 @@ pub(super) struct Identities {
     slots: Vec<Option<Identity>>,
     free: Vec<u32>,
     by_namespace: FxHashMap<Arc<str>, BTreeSet<u32>>,
+    by_label: LabelIndex,
     idle: usize,
 }
 
@@ -81,6 +85,7 @@ impl Identities {
             ports: Arc::clone(&key.ports),
             endpoints: 1,
             class: None,
+            served: 0,
         };
         let number = match self.free.pop() {
             Some(free) => free,
@@ -89,6 +94,7 @@ impl Identities {
                 number(self.slots.len() - 1)
             }
         };
+        self.by_label.add(number, &identity.labels);
         self.slots[number as usize] = Some(identity);
         let namespace = Arc::clone(&key.namespace);
         self.by_namespace
@@ -127,6 +133,7 @@ impl Identities {
             .take()
             .expect("a known identity");
         self.free.push(number);
+        self.by_label.remove(number, &identity.labels);
         let namespace = &identity.namespace;
         let peers = self.by_namespace.get_mut(namespace).expect("its namespace");
         peers.remove(&number);
@@ -156,11 +163,6 @@ impl Identities {
             .expect("a known identity")
     }
 
-    /// The ports it serves under names.
-    pub(super) fn ports(&self, identity: u32) -> &BTreeSet<NamedPort> {
-        &self.get(identity).ports
-    }
-
     /// The identities of a namespace.
     pub(super) fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = u32> + '_ {
         self.by_namespace
@@ -168,6 +170,11 @@ impl Identities {
             .into_iter()
             .flatten()
             .copied()
+    }
+
+    /// Identities among which are all that satisfy the selector, if an index has them.
+    pub(super) fn candidates(&self, selector: &Selector) -> Option<Candidates<'_>> {
+        self.by_label.candidates(selector)
     }
 
     /// The namespaces that have identities.

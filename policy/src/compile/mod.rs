@@ -23,6 +23,7 @@ mod compiler;
 mod endpoints;
 mod features;
 mod identity;
+mod label_index;
 mod names;
 mod networks;
 mod persistent;

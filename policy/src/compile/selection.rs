@@ -43,6 +43,8 @@ pub(super) struct Version {
     pub(super) key: PolicyKey,
     pub(super) name: Arc<PolicyName>,
     rank: Rank,
+    /// Does it apply to ingress, to egress?
+    pub(super) applies: [bool; 2],
     /// The one namespace it selects in, if it is one.
     namespace: Option<String>,
     /// References of its rules, once a program has needed them: ingress, egress.
@@ -83,6 +85,7 @@ impl Policies {
                 Namespaces::Named(name) => Some(name.clone()),
                 Namespaces::Everywhere | Namespaces::Matching(_) => None,
             },
+            applies: [Direction::Ingress, Direction::Egress].map(|d| policy.rules(d).is_some()),
             rules: [None, None],
             selects: BTreeSet::new(),
         };
