@@ -7,7 +7,7 @@
 //! {"result":"detached"}
 //! ```
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -196,6 +196,36 @@ pub enum Request {
         /// At most so many rows.
         #[serde(default)]
         limit: Option<usize>,
+    },
+    /// Tell why one end may or may not open a flow to another. Answer: [`Response::Text`].
+    Explain {
+        /// Who would open it: `NAMESPACE/POD` or an address.
+        from: String,
+        /// To whom.
+        to: String,
+        /// What would be sent, such as `80/tcp`; `None` asks what passes at all.
+        #[serde(default)]
+        traffic: Option<String>,
+    },
+    /// Who may talk to whom. Answer: [`Response::Table`], with a truth table in each row.
+    Matrix {
+        /// Only pods of these namespaces; none = all.
+        #[serde(default)]
+        namespaces: Vec<String>,
+        /// Traffic, such as `80/tcp`; none = every kind that policies tell apart.
+        #[serde(default)]
+        traffic: Vec<String>,
+        /// Addresses, as ends beside the pods.
+        #[serde(default)]
+        addresses: Vec<IpAddr>,
+    },
+    /// Answer questions about policy. Answer: [`Response::Table`], a row for each line that is
+    /// not blank.
+    Eval {
+        /// The number of the first line, from 1.
+        first_line: usize,
+        /// The lines of a probe file.
+        lines: Vec<String>,
     },
     /// Examine the host and say what is wrong with it. Answer: [`Response::Table`] or
     /// [`Response::Text`].

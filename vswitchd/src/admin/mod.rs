@@ -4,6 +4,7 @@
 //! who answers what.
 
 pub mod health;
+mod policy;
 pub mod server;
 pub mod socket;
 
@@ -49,6 +50,26 @@ impl Desk {
     pub async fn answer(&self, request: Request) -> Response {
         match request {
             Request::Show { what, limit } => self.apart(move |desk| desk.show(&what, limit)).await,
+            Request::Explain { from, to, traffic } => {
+                self.about_policy(move |cluster| {
+                    policy::explain(cluster, &from, &to, traffic.as_deref())
+                })
+                .await
+            }
+            Request::Matrix {
+                namespaces,
+                traffic,
+                addresses,
+            } => {
+                self.about_policy(move |cluster| {
+                    policy::matrix(cluster, namespaces, &traffic, addresses)
+                })
+                .await
+            }
+            Request::Eval { first_line, lines } => {
+                self.about_policy(move |cluster| policy::eval(cluster, first_line, &lines))
+                    .await
+            }
             Request::Doctor {} => self.apart(Self::examine).await,
             Request::Shutdown {} => {
                 self.shutdown.notify_one();
@@ -76,6 +97,19 @@ impl Desk {
         let desk = self.clone();
         let done = tokio::task::spawn_blocking(move || work(&desk)).await;
         done.unwrap_or_else(|panic| error(error_code::INTERNAL, panic.to_string()))
+    }
+
+    /// Asks the cluster in force. Such questions may be large: they are answered one at a time.
+    async fn about_policy(
+        &self,
+        work: impl FnOnce(::policy::Cluster) -> Result<Response, String> + Send + 'static,
+    ) -> Response {
+        self.apart(move |desk| {
+            let _turn = policy::turn();
+            work(desk.view.load().desired.cluster())
+                .unwrap_or_else(|message| error(error_code::UNSUPPORTED_FIELD, message))
+        })
+        .await
     }
 
     fn show(&self, what: &str, limit: Option<usize>) -> Response {

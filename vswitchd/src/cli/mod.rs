@@ -4,6 +4,7 @@ mod completions;
 mod doctor;
 mod draw;
 mod man;
+mod policy;
 mod show;
 
 use std::{
@@ -32,6 +33,7 @@ Examples:
   vswitchctl show routes
   vswitchctl show nodes -o wide
   vswitchctl show conntrack -o json --limit 10
+  vswitchctl policy explain shop/web shop/db --port 5432/tcp
   vswitchctl doctor
   vswitchctl lab up -f configs/lab/minikube.toml
 
@@ -50,6 +52,8 @@ pub struct Cli {
 enum Verb {
     /// Print one of the daemon's tables.
     Show(show::Args),
+    /// Who may talk to whom, and why: of the daemon's state or of manifests.
+    Policy(policy::Args),
     /// Examine this host: what is missing, what would trip pods, what to do about it.
     Doctor(doctor::Args),
     /// A cluster on this machine: nodes and pods are namespaces, daemons and wiring are real.
@@ -61,7 +65,7 @@ enum Verb {
 }
 
 /// Runs the command line of this process. Status 0 is success, 1 failure, 2 a wrong command line;
-/// `doctor` and `lab exec` have their own.
+/// `doctor`, `policy` and `lab exec` have their own.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -80,6 +84,7 @@ impl Cli {
         let socket = socket(self.socket, env::var_os(SOCKET_VARIABLE));
         match self.verb {
             Verb::Show(args) => args.run(&Daemon(socket)),
+            Verb::Policy(args) => args.run(&Daemon(socket)),
             Verb::Doctor(args) => args.run(&socket),
             Verb::Lab(args) => Ok(lab::cli::run(args)),
             Verb::Completions(args) => args.run(),

@@ -101,7 +101,12 @@ impl<P: Publisher> Engine<P> {
             }
             Request::Gc { valid } => self.collect(&valid, reply),
             Request::Status {} => answer(reply, self.status()),
-            Request::Show { .. } | Request::Doctor {} | Request::Shutdown {} => {
+            Request::Show { .. }
+            | Request::Explain { .. }
+            | Request::Matrix { .. }
+            | Request::Eval { .. }
+            | Request::Doctor {}
+            | Request::Shutdown {} => {
                 let message = "this request is not the engine's to answer";
                 answer(reply, refusal(error_code::INTERNAL, message));
             }

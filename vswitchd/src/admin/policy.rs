@@ -1,0 +1,189 @@
+//! Questions about policy, answered from the state in force. Pure but for [`turn`].
+//!
+//! They run on a thread of their own, away from the workers and the socket, on a copy of the
+//! cluster; [`policy::matrix::MAX_CELLS`] bounds what a truth table costs.
+
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use cni_shim::protocol::Response;
+use policy::{
+    Cluster,
+    ask::{FlowKind, Judge, Roster},
+    explain, matrix,
+    matrix::{Ends, Sample, Samples},
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Row;
+
+/// Waits until no other question about policy is being answered.
+pub(super) fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why `from` may or may not open such a flow to `to`; without `traffic`, which may pass at all.
+pub(super) fn explain(
+    cluster: Cluster,
+    from: &str,
+    to: &str,
+    traffic: Option<&str>,
+) -> Result<Response, String> {
+    let kind = traffic.map(str::parse::<FlowKind>).transpose();
+    let kind = kind.map_err(|error| error.to_string())?;
+    let text = match kind {
+        Some(kind) => {
+            let roster = Roster::new(cluster);
+            let (from, to) = (party(&roster, from)?, party(&roster, to)?);
+            let story = explain::explain(&roster, &from, &to, kind);
+            story.map_err(|error| error.to_string())?.to_string()
+        }
+        None => {
+            let judge = Judge::new(cluster);
+            let (from, to) = (party(judge.roster(), from)?, party(judge.roster(), to)?);
+            explain::overview(&judge, &from, &to)
+        }
+    };
+    let text = text.trim_end().to_owned();
+    Ok(Response::Text { text })
+}
+
+fn party(roster: &Roster, name: &str) -> Result<policy::ask::Party, String> {
+    roster.party(name).map_err(|error| error.to_string())
+}
+
+/// The truth tables of some traffic, or of all that policies tell apart.
+pub(super) fn matrix(
+    cluster: Cluster,
+    namespaces: Vec<String>,
+    traffic: &[String],
+    addresses: Vec<IpAddr>,
+) -> Result<Response, String> {
+    let kinds: Result<Vec<FlowKind>, _> = traffic.iter().map(|text| text.parse()).collect();
+    let kinds = kinds.map_err(|error| error.to_string())?;
+    let who = Ends {
+        namespaces,
+        addresses,
+        nodes: false,
+    };
+    let judge = Judge::new(cluster);
+    let samples: Vec<Sample> = match kinds.is_empty() {
+        true => Samples::of(&[judge.roster()]).traffic,
+        false => kinds.into_iter().map(Sample::from).collect(),
+    };
+    let grids = matrix::matrix(&judge, &who, &samples).map_err(|error| error.to_string())?;
+    table(&grids)
+}
+
+/// Answers of probe lines; blank ones have none.
+pub(super) fn eval(
+    cluster: Cluster,
+    first_line: usize,
+    lines: &[String],
+) -> Result<Response, String> {
+    let judge = Judge::new(cluster);
+    let numbered = (first_line..).zip(lines);
+    let asked = numbered.filter(|(_, line)| !line.trim().is_empty());
+    let answers: Vec<_> = asked
+        .map(|(number, line)| judge.answer(number, line))
+        .collect();
+    table(&answers)
+}
+
+fn table(values: &[impl Serialize]) -> Result<Response, String> {
+    let row = |value| match serde_json::to_value(value) {
+        Ok(Value::Object(row)) => Ok(row),
+        Ok(other) => Err(format!("expected an object, made {other}")),
+        Err(error) => Err(error.to_string()),
+    };
+    let rows: Result<Vec<Row>, String> = values.iter().map(row).collect();
+    Ok(Response::Table { rows: rows? })
+}
+
+#[cfg(test)]
+mod tests {
+    use policy::ask::Answer;
+    use policy::matrix::Grid;
+
+    use super::*;
+
+    fn cluster() -> Cluster {
+        let text = "
+{apiVersion: v1, kind: Pod, metadata: {name: db, namespace: shop}, spec: {containers: [{name: c}]}}
+---
+{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: db, namespace: shop},
+ spec: {podSelector: {}, ingress: [{ports: [{port: 5432}]}]}}
+";
+        let mut cluster = Cluster::new();
+        for object in policy::parse("t.yaml", text).unwrap() {
+            cluster.apply(object);
+        }
+        // Attached by CNI, its Pod object not seen yet.
+        cluster.set_workload("lab", "guest", "10.0.0.9".parse().unwrap());
+        cluster
+    }
+
+    fn rows(response: Response) -> Vec<Value> {
+        let Response::Table { rows } = response else {
+            panic!("{response:?}");
+        };
+        rows.into_iter().map(Value::Object).collect()
+    }
+
+    #[test]
+    fn an_attached_pod_is_known_before_its_object_is() {
+        let Response::Text { text } =
+            explain(cluster(), "lab/guest", "shop/db", Some("80/tcp")).unwrap()
+        else {
+            panic!("no text");
+        };
+        assert!(
+            text.starts_with("lab/guest -> shop/db 80/tcp: denied"),
+            "{text}"
+        );
+        assert!(text.contains("lab/guest, a pod at 10.0.0.9"), "{text}");
+        let Response::Text { text } = explain(cluster(), "10.0.0.9", "shop/db", None).unwrap()
+        else {
+            panic!("no text");
+        };
+        assert!(text.contains("allowed  5432/tcp"), "{text}");
+    }
+
+    #[test]
+    fn a_truth_table_survives_the_wire() {
+        let rows = rows(matrix(cluster(), Vec::new(), &[], Vec::new()).unwrap());
+        let grids: Vec<Grid> = rows
+            .into_iter()
+            .map(|row| serde_json::from_value(row).unwrap())
+            .collect();
+        assert_eq!(grids[0].groups, [["lab/guest"], ["shop/db"]]);
+        let traffic: Vec<_> = grids.iter().map(|grid| grid.traffic.join(" ")).collect();
+        assert_eq!(traffic, ["5432/tcp", "other tcp icmp"]);
+    }
+
+    #[test]
+    fn probes_are_answered_with_their_numbers_and_blank_lines_are_not() {
+        let probe = r#"{"id":1,"from":"lab/guest","to":"shop/db","protocol":"TCP","port":5432}"#;
+        let lines = [probe.to_owned(), "  ".to_owned(), "{".to_owned()];
+        let answers: Vec<Answer> = rows(eval(cluster(), 100, &lines).unwrap())
+            .into_iter()
+            .map(|row| serde_json::from_value(row).unwrap())
+            .collect();
+        assert_eq!(answers.len(), 2);
+        assert!(!answers[0].is_error());
+        assert!(matches!(&answers[1], Answer::Error { line: 102, .. }));
+    }
+
+    #[test]
+    fn a_question_that_makes_no_sense_is_refused_with_a_sentence() {
+        let refused = |from: &str, traffic: &str| {
+            explain(cluster(), from, "shop/db", Some(traffic)).unwrap_err()
+        };
+        assert!(refused("shop/nobody", "80/tcp").contains("not in it; in its namespace: db"));
+        assert!(refused("lab/guest", "80").contains("expected PORT/tcp"));
+        let error = matrix(cluster(), Vec::new(), &["x".into()], Vec::new()).unwrap_err();
+        assert!(error.contains("found \"x\""), "{error}");
+    }
+}
