@@ -1,6 +1,8 @@
 //! Properties over random clusters: the compiled table says what the oracle says, verdict and
 //! reason; compiling event by event comes to the same as compiling the outcome.
 
+mod explains;
+mod lints;
 mod universe;
 
 use std::collections::BTreeMap;
