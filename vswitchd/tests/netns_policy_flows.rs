@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use lab::Lab;
 use netns_common::{
-    M02, M03, MANUAL, NGINX,
+    M02, M02_ADDRESS, M03, MANUAL, NGINX, OUTSIDE,
     capture::Capture,
     drops::Drops,
-    minikube,
+    minikube, ok,
     policing::{Talk, connect, connects, echo, only_policy_drops, pod, policy, put},
     run,
     scapy::Scapy,
@@ -126,7 +126,7 @@ fn a_rejected_connection_is_refused_at_once_and_a_live_one_reset() {
         "podSelector: {matchLabels: {app: beside}}, policyTypes: [Egress]",
     );
     put(&lab, &mute);
-    for to in [MANUAL, "8.8.8.8"] {
+    for to in [MANUAL, OUTSIDE] {
         let (how, after) = connect(&lab, "beside", to, 7000);
         assert_eq!(how, "ConnectionRefusedError", "{to}");
         assert!(after < AT_ONCE, "{to}: {after:?}");
@@ -174,6 +174,25 @@ except OSError as error:
         let unreachable = |frame: &&String| frame.contains("unreachable");
         assert_eq!(at_pod.frames().iter().filter(unreachable).count(), 0);
     }
+}
+
+/// The world outside reaches the pod by way of its node's host, whose kernel must believe the answer and carry it on.
+#[test]
+fn what_the_host_forwards_is_told_too() {
+    let lab = cluster("policy-outside", "deny = 'reject'");
+    let route = format!("ip route add {NGINX}/32 via {M02_ADDRESS}");
+    ok(&lab, "gateway", &route);
+    let _server = echo(&lab, "nginx", &[7000, 7001]);
+    put(&lab, &closed(""));
+    assert_eq!(connects(&lab, OUTSIDE, NGINX, 7001), "open");
+    let (how, after) = connect(&lab, OUTSIDE, NGINX, 7000);
+    assert_eq!(how, "ConnectionRefusedError");
+    assert!(after < AT_ONCE, "{after:?}");
+    let said = text(&run(&lab, OUTSIDE, &format!("ping -n -c 1 -W 0.5 {NGINX}")));
+    assert!(said.contains("Packet filtered"), "{said}");
+    // Its own packets as well, whatever the reason.
+    let said = text(&run(&lab, M02, "ping -n -c 1 -W 0.5 10.244.7.7"));
+    assert!(said.contains("Net Unreachable"), "{said}");
 }
 
 #[test]

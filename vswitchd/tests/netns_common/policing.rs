@@ -8,30 +8,33 @@ use std::{
 
 use lab::{Lab, config::Pod};
 
-use super::{PYTHON, Running, drops::Drops, show, soon};
+use super::{PYTHON, Running, drops::Drops, soon};
 
 /// Where the tests' policies are, for every daemon of a lab.
 const POLICY: &str = "/run/lab/manifests/policy.yaml";
-/// A daemon does not read a change before it is so old.
-const NOT_READ_YET: Duration = Duration::from_millis(150);
+/// A daemon has published what it says to have loaded by then.
+const PUBLISHED: Duration = Duration::from_millis(50);
 
 /// Replaces the tests' policies and waits until every daemon has them in force.
 pub(crate) fn put(lab: &Lab, yaml: &str) {
+    let before = readings(lab);
     lab.sandbox().write(POLICY, yaml).unwrap();
-    thread::sleep(NOT_READ_YET);
-    let nodes = lab.config().nodes.iter();
-    let before: Vec<(&str, u64)> = nodes
-        .map(|node| (node.name.as_str(), generation(lab, &node.name)))
-        .collect();
-    soon("the policies are in force", || {
-        before
-            .iter()
-            .all(|(node, then)| generation(lab, node) > *then)
+    soon("the policies are loaded", || {
+        let now = readings(lab);
+        now.iter().zip(&before).all(|(now, before)| now > before)
     });
+    thread::sleep(PUBLISHED);
 }
 
-fn generation(lab: &Lab, node: &str) -> u64 {
-    show(lab, node, "status")[0]["generation"].as_u64().unwrap()
+/// How often each daemon has loaded the policies since it started.
+fn readings(lab: &Lab) -> Vec<usize> {
+    let nodes = lab.config().nodes.iter();
+    nodes
+        .map(|node| {
+            let log = lab.daemon(&node.name).unwrap().read_log().unwrap();
+            log.matches("policies loaded").count()
+        })
+        .collect()
 }
 
 /// A NetworkPolicy of the namespace `default`; `spec` in flow style, without its braces.

@@ -1,5 +1,7 @@
 //! What the sender of a dropped packet is told: made in one place, on the way out.
 
+use std::net::Ipv4Addr;
+
 use packet::frame::Frame;
 use packet::icmpv4::{self, Message};
 use packet::reset::Reset;
@@ -26,8 +28,8 @@ enum Told {
 /// section 3.2.2 forbids one (about an ICMP error, a later fragment, multicast,
 /// broadcast), RFC 9293 does (about a reset), or the port has had too many.
 ///
-/// An error comes from this node, a reset from the address the segment was sent
-/// to. Neither is judged here: it answers a packet that its receiver sent.
+/// An error comes from this node (see `source`), a reset from the address the
+/// segment was sent to. Neither is judged here: it answers a packet that its receiver sent.
 pub(crate) fn answer(
     world: &Snapshot,
     local: &mut Local,
@@ -49,7 +51,7 @@ pub(crate) fn answer(
         return None;
     }
     match told {
-        Told::Error(message) => icmpv4::make_error(frame, message, world.node.tunnel_address),
+        Told::Error(message) => icmpv4::make_error(frame, message, source(world, back, &about)),
         Told::Reset(reset) => reset.replace(frame),
     }
     Some(transmit::dress(local, world.adjacency(back), frame))
@@ -93,6 +95,16 @@ fn way_back(world: &Snapshot, port: PortId, about: &ipv4::Header) -> Option<Adja
     match world.port(port)?.kind {
         PortKind::Host => Some(world.node.host),
         PortKind::Workload(_) | PortKind::Uplink { .. } => route::by_prefix(world, about.src).ok(),
+    }
+}
+
+/// Who an error comes from: this node, by its address in the pod network. To the
+/// host itself that is an address of its own, from which its kernel takes nothing
+/// (a martian source), so there the address that was asked speaks.
+fn source(world: &Snapshot, back: AdjacencyId, about: &ipv4::Header) -> Ipv4Addr {
+    match world.adjacency(back).to_host {
+        true => about.dst,
+        false => world.node.tunnel_address,
     }
 }
 
