@@ -71,7 +71,26 @@ impl DesiredState {
         })
     }
 
-    /// Takes in objects of the policy source ahead of its next whole reading, which replaces them.
+    /// After a whole reading: what it holds is no longer ahead of it. A reading that began before a
+    /// pod's object was there must not take from the pod what its ADD had learned.
+    pub(super) fn catch_up(&mut self) -> bool {
+        let (before, workloads, policy) = (self.ahead.len(), &self.workloads, &self.policy);
+        let is_attached = |fits: &dyn Fn(&Workload) -> bool| workloads.values().any(fits);
+        self.ahead.retain(|_, object| match object {
+            Object::Pod(pod) => {
+                let is_own = |w: &Workload| w.namespace == pod.namespace && w.pod == pod.name;
+                !policy.pods().contains_key(&pod.key()) && is_attached(&is_own)
+            }
+            Object::Namespace { name, .. } => {
+                let is_own = |w: &Workload| w.namespace == *name;
+                !policy.namespaces().contains_key(name) && is_attached(&is_own)
+            }
+            _ => false,
+        });
+        before != self.ahead.len()
+    }
+
+    /// Takes in objects of the policy source ahead of its next whole reading.
     pub(super) fn look_ahead(&mut self, objects: Vec<Object>) -> bool {
         let mut changed = false;
         for object in objects {

@@ -60,8 +60,7 @@ impl DesiredState {
             }
             Update::Policies(cluster) => {
                 self.policy_errors.clear();
-                let was_ahead = !std::mem::take(&mut self.ahead).is_empty();
-                set(&mut self.policy, cluster) | was_ahead
+                set(&mut self.policy, cluster) | self.catch_up()
             }
             Update::Newcomers(objects) => self.look_ahead(objects),
             Update::PoliciesRejected(errors) => {

@@ -106,7 +106,24 @@ fn its_objects_end_the_isolation_also_when_they_are_read_ahead() {
     assert_eq!(state.policed().len(), 1);
     let cluster = state.cluster();
     assert_eq!((cluster.pods().len(), cluster.workloads().len()), (1, 1));
-    // The whole reading that follows has the last word.
-    assert!(state.apply(Update::Policies(Arc::new(self::cluster(&policies)))));
+}
+
+#[test]
+fn a_reading_that_began_earlier_does_not_forget_the_newcomer_and_a_later_one_has_the_last_word() {
+    let policies = deny("shop", BY_LABEL);
+    let mut state = state(&policies);
+    state.apply(Update::Attached(Box::new(web("shop"))));
+    state.apply(Update::Newcomers(objects(&(POD.to_owned() + SHOP))));
+    let read = |yaml: &str| Update::Policies(Arc::new(cluster(yaml)));
+    state.apply(read(&(policies.clone() + &deny("other", "{}"))));
+    assert!(!state.is_isolated(&web("shop")));
+    state.apply(read(&(POD.to_owned() + SHOP + &policies)));
+    assert!(state.ahead.is_empty());
+    assert!(state.apply(read(&policies)), "the objects are gone");
     assert!(state.is_isolated(&web("shop")));
+    // A pod that is not here needs none.
+    state.apply(Update::Newcomers(objects(POD)));
+    state.apply(Update::Detached(web("shop").id));
+    assert!(state.apply(read(&policies)));
+    assert!(state.ahead.is_empty());
 }
