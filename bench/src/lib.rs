@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cluster;
+
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -11,6 +13,10 @@ use dataplane::{
     UplinkDescription, WorkerId, WorkloadDescription, compile,
 };
 use packet::MacAddr;
+use policy::model::Pod;
+use policy::{Compiler, Object, Settings, Subjects};
+
+use crate::cluster::Size;
 
 /// Port of the host, of the uplink and of the two pods.
 pub const HOST: PortId = PortId(0);
@@ -35,16 +41,37 @@ pub const UPLINK_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 7]);
 /// The peer's MAC address.
 pub const PEER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 8]);
 
-/// The world as of `generation`.
+/// The world as of `generation`, without policies.
+#[must_use]
+pub fn world(generation: u32) -> Snapshot {
+    world_in(
+        &mut Compiler::new(Subjects::Attached, Settings::default()),
+        generation,
+    )
+}
+
+/// The world as of `generation`, with the policies of a cluster that has an application in its
+/// first namespace: the two pods are of that application.
 ///
 /// # Panics
 /// Never: the addresses are constants.
 #[must_use]
-pub fn world(generation: u32) -> Snapshot {
+pub fn world_in(compiler: &mut Compiler, generation: u32) -> Snapshot {
     let net = |text: &str| text.parse().expect("a constant prefix");
-    let mut cluster = policy::Cluster::new();
-    cluster.set_workload("default", "nginx", NGINX_IP.into());
-    cluster.set_workload("default", "other", OTHER_IP.into());
+    for (name, address) in [("nginx", NGINX_IP), ("other", OTHER_IP)] {
+        let like = Size {
+            pods: 100,
+            policies: 0,
+        }
+        .pod(0);
+        let (name, addresses) = (name.to_owned(), vec![address.into()]);
+        compiler.set_workload(&like.namespace, &name, address.into());
+        compiler.apply(Object::Pod(Pod {
+            name,
+            addresses,
+            ..like
+        }));
+    }
     let workload = |port, last: u8, address| WorkloadDescription {
         port,
         name: format!("cali{last}"),
@@ -89,8 +116,11 @@ pub fn world(generation: u32) -> Snapshot {
             workload(PortId(3), 2, OTHER_IP),
         ],
     };
-    let table = Arc::new(policy::compile(&cluster));
-    compile(&description, table, Generation(generation))
+    compile(
+        &description,
+        Arc::new(compiler.table()),
+        Generation(generation),
+    )
 }
 
 /// A worker's state with room for `flows`.
