@@ -158,7 +158,8 @@ mod tests {
             .into_iter()
             .map(|row| serde_json::from_value(row).unwrap())
             .collect();
-        assert_eq!(grids[0].groups, [["lab/guest"], ["shop/db"]]);
+        assert_eq!(grids[0].groups, [["lab/guest", "shop/db"]]);
+        assert_eq!(grids[1].groups, [["lab/guest"], ["shop/db"]]);
         let traffic: Vec<_> = grids.iter().map(|grid| grid.traffic.join(" ")).collect();
         assert_eq!(traffic, ["5432/tcp", "other tcp icmp"]);
     }

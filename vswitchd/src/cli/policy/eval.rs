@@ -90,17 +90,13 @@ impl Args {
         if self.probes.as_os_str() == STANDARD_INPUT && self.state.is_standard_input() {
             bail!("expected standard input (-) once, found it as state and as probes");
         }
-        let answer: Box<dyn Fn(&[Line]) -> anyhow::Result<Vec<Answer>>> =
-            match self.state.is_given() {
-                true => {
-                    let judge = Judge::new(self.state.cluster()?);
-                    Box::new(move |lines| Ok(judged(&judge, lines)))
-                }
-                false => Box::new(|lines| asked(daemon, lines)),
-            };
+        let bench = match self.state.is_given() {
+            true => Bench::Here(Box::new(Judge::new(self.state.cluster()?))),
+            false => Bench::Daemon(daemon),
+        };
         let errors = match self.output {
-            Output::Jsonl => self.lines_out(&answer)?,
-            Output::Table => self.table_out(&answer)?,
+            Output::Jsonl => self.lines_out(&bench)?,
+            Output::Table => self.table_out(&bench)?,
         };
         match errors {
             0 => Ok(ExitCode::SUCCESS),
@@ -109,14 +105,11 @@ impl Args {
     }
 
     /// Prints as it reads; returns how many lines could not be judged.
-    fn lines_out(
-        &self,
-        answer: &dyn Fn(&[Line]) -> anyhow::Result<Vec<Answer>>,
-    ) -> anyhow::Result<usize> {
+    fn lines_out(&self, bench: &Bench<'_>) -> anyhow::Result<usize> {
         let mut out = BufWriter::new(io::stdout().lock());
         let mut errors = 0;
         self.batches(|lines| {
-            for answer in answer(lines)? {
+            for answer in bench.answers(lines)? {
                 errors += usize::from(answer.is_error());
                 writeln!(out, "{}", serde_json::to_string(&answer)?)?;
             }
@@ -126,13 +119,10 @@ impl Args {
         Ok(errors)
     }
 
-    fn table_out(
-        &self,
-        answer: &dyn Fn(&[Line]) -> anyhow::Result<Vec<Answer>>,
-    ) -> anyhow::Result<usize> {
+    fn table_out(&self, bench: &Bench<'_>) -> anyhow::Result<usize> {
         let (mut rows, mut errors) = (Vec::new(), 0);
         self.batches(|lines| {
-            for ((_, line), answer) in lines.iter().zip(answer(lines)?) {
+            for ((_, line), answer) in lines.iter().zip(bench.answers(lines)?) {
                 errors += usize::from(answer.is_error());
                 rows.push(row(line, &answer));
             }
@@ -177,9 +167,24 @@ impl Args {
     }
 }
 
-fn judged(judge: &Judge, lines: &[Line]) -> Vec<Answer> {
-    let answer = |(number, line): &Line| judge.answer(*number, line);
-    lines.iter().map(answer).collect()
+/// Who answers.
+enum Bench<'a> {
+    /// A state that was read here.
+    Here(Box<Judge>),
+    /// The daemon, of the state in force.
+    Daemon(&'a Daemon),
+}
+
+impl Bench<'_> {
+    fn answers(&self, lines: &[Line]) -> anyhow::Result<Vec<Answer>> {
+        match self {
+            Self::Here(judge) => {
+                let answer = |(number, line): &Line| judge.answer(*number, line);
+                Ok(lines.iter().map(answer).collect())
+            }
+            Self::Daemon(daemon) => asked(daemon, lines),
+        }
+    }
 }
 
 /// The daemon's answers. It numbers lines one after another, so blank ones are sent where they
