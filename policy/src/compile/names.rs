@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::number;
+use super::persistent::Pages;
 use crate::model::NamedPort;
 
 /// A port a pod serves under a name.
@@ -42,5 +43,24 @@ impl Names {
             name: self.number(&port.name),
         });
         ports.collect()
+    }
+}
+
+/// Lists of named ports, each once.
+#[derive(Debug, Default)]
+pub(super) struct ServedLists {
+    known: FxHashMap<Arc<[Served]>, u32>,
+    pub(super) lists: Pages<Arc<[Served]>>,
+}
+
+impl ServedLists {
+    pub(super) fn number(&mut self, list: Arc<[Served]>) -> u32 {
+        if let Some(known) = self.known.get(&list) {
+            return *known;
+        }
+        let next = number(self.known.len());
+        self.lists.set(next, Arc::clone(&list));
+        self.known.insert(list, next);
+        next
     }
 }
