@@ -96,7 +96,7 @@ fn namespaces(namespaces: &Namespaces) -> String {
         Namespaces::Named(name) => format!(" of namespace {name}"),
         Namespaces::Matching(selector) => match named_only(selector) {
             Some(name) => format!(" of namespace {name}"),
-            None if selector.is_everything() => " of every namespace".to_owned(),
+            None if selector.is_everything() => " of any namespace".to_owned(),
             None => format!(" of namespaces with {selector}"),
         },
     }
@@ -225,7 +225,7 @@ mod tests {
             ),
             (
                 "[{from: [{namespaceSelector: {}}], ports: [{port: 1, endPort: 9}, {port: http, protocol: UDP}]}]",
-                "allow 1-9/tcp or http/udp from all pods of every namespace",
+                "allow 1-9/tcp or http/udp from all pods of any namespace",
             ),
             (
                 "[{from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: x}}}], ports: [{protocol: SCTP}]}]",

@@ -474,7 +474,7 @@ fn lint_ends_with_0_1_or_2() {
     assert_status(&found, 1);
     let said = text(&found.stdout);
     assert!(
-        said.starts_with("policies/bad.yaml:2: warning: NetworkPolicy shop/bad, spec.ingress[0].ports[0]: no destination serves tcp port \"sqll\""),
+        said.starts_with("policies/bad.yaml:2: warning: NetworkPolicy shop/bad, spec.ingress[0].ports[0]: shop/db does not declare tcp port \"sqll\""),
         "{said}"
     );
     let json = run(path, &[&line[..], &["-o", "json"]].concat());

@@ -47,7 +47,12 @@ impl Judge {
     /// Compiles the cluster.
     #[must_use]
     pub fn new(cluster: Cluster) -> Self {
-        let roster = Roster::new(cluster);
+        Self::of(Roster::new(cluster))
+    }
+
+    /// Compiles the cluster of a roster.
+    #[must_use]
+    pub fn of(roster: Roster) -> Self {
         let table = compile(roster.cluster());
         Self { roster, table }
     }

@@ -15,6 +15,7 @@ pub struct Roster {
     cluster: Cluster,
     pods: BTreeMap<IpAddr, PodKey>,
     hosts: BTreeMap<IpAddr, PartyKind>,
+    home: Option<String>,
 }
 
 /// An end that cannot be judged.
@@ -69,7 +70,19 @@ impl Roster {
             cluster,
             pods,
             hosts,
+            home: None,
         }
+    }
+
+    /// The same roster as the node of this name and these addresses sees it: pods that CNI
+    /// attached run on this node, whether their objects say so or not.
+    #[must_use]
+    pub fn at_home(mut self, node: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        for address in addresses {
+            self.hosts.insert(address, PartyKind::Node(node.to_owned()));
+        }
+        self.home = Some(node.to_owned());
+        self
     }
 
     /// The cluster, with placeholders.
@@ -160,10 +173,13 @@ impl Roster {
     }
 
     fn policed_kind(&self, key: &PodKey) -> PartyKind {
-        let pod = self.cluster.pods().get(key);
+        let said = self.cluster.pods().get(key);
+        let said = said.and_then(|pod| pod.node.clone());
+        let attached = self.cluster.workloads().contains_key(key);
+        let home = self.home.clone().filter(|_| attached);
         PartyKind::Pod {
             key: key.clone(),
-            node: pod.and_then(|pod| pod.node.clone()),
+            node: home.or(said),
         }
     }
 

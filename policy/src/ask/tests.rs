@@ -326,3 +326,19 @@ fn a_probe_says_everything_about_its_first_packet() {
         FlowKind::IcmpV6 { message }
     );
 }
+
+#[test]
+fn a_node_knows_its_own_addresses_and_the_pods_attached_to_it() {
+    let mut cluster = cluster();
+    cluster.set_workload("shop", "db", "10.0.0.2".parse().unwrap());
+    let tunnel = "10.9.0.0".parse().unwrap();
+    let judge = Judge::of(Roster::new(cluster).at_home("here", [tunnel]));
+    let verdict = |from: &str| {
+        let party = |name: &str| judge.roster().party(name).unwrap();
+        let kind = FlowKind::port(6, 80);
+        let ruling = judge.rule(&party(from), &party("shop/db"), &kind).unwrap();
+        ruling.ingress
+    };
+    assert_eq!(verdict("10.9.0.0"), Half::OwnNode);
+    assert!(!verdict("172.18.0.2").allowed(), "another node");
+}

@@ -4,7 +4,7 @@ use super::field;
 use super::finding::{Findings, Remark};
 use super::world::{World, rules};
 use crate::ask::short_name;
-use crate::model::{Endpoint, Peers, Policy, PortMatch, Rule, TrafficSet};
+use crate::model::{Endpoint, Labels, Members, Peers, Policy, PortMatch, Rule, TrafficSet};
 use crate::verdict::Direction;
 use crate::words;
 
@@ -14,8 +14,8 @@ pub(super) fn check(world: &World<'_>, policy: &Policy, findings: &mut Findings<
             continue;
         };
         let destinations = destinations(world, policy, direction, rule);
-        // That nobody is selected is another finding.
-        if destinations.is_empty() && !world_is_outside(rule, direction) {
+        // That nobody is meant is another finding.
+        if destinations.is_empty() && !is_addresses_only(rule, direction) {
             continue;
         }
         for (item, traffic) in kinds.iter().enumerate() {
@@ -37,8 +37,9 @@ fn remark(destinations: &[&Endpoint<'_>], name: &str, protocol: Option<u8>) -> R
     let number = protocol.map(short_name).unwrap_or_default();
     let pods = words::list(destinations, "and", |pod| pod.key.to_string());
     let what = match destinations {
-        [] => format!("no pod can serve port {name:?}: the peers are addresses only"),
-        _ => format!("no destination serves {number} port {name:?}: neither of {pods} declares it"),
+        [] => format!("no pod is at these addresses to serve {number} port {name:?}"),
+        [_] => format!("{pods} does not declare {number} port {name:?}"),
+        _ => format!("none of {pods} declares {number} port {name:?}"),
     };
     let elsewhere = destinations.iter().any(|pod| {
         let mut ports = pod.named_ports.iter();
@@ -58,22 +59,35 @@ fn destinations<'a, 'b>(
     direction: Direction,
     rule: &'b Rule,
 ) -> Vec<&'b Endpoint<'a>> {
-    match (direction, &rule.peers) {
-        (Direction::Ingress, _) => world.pods(&policy.subject).collect(),
-        (Direction::Egress, Peers::Any) => world
+    match direction {
+        Direction::Ingress => world.pods(&policy.subject).collect(),
+        Direction::Egress => world
             .endpoints
             .iter()
-            .map(|(endpoint, _)| endpoint)
+            .filter(|(pod, labels)| is_peer(&rule.peers, pod, labels))
+            .map(|(pod, _)| pod)
             .collect(),
-        (Direction::Egress, Peers::OneOf(ends)) => {
-            let scopes = ends.iter().filter_map(|end| end.scope.as_ref());
-            scopes.flat_map(|scope| world.pods(scope)).collect()
-        }
     }
 }
 
+/// May the pod be one of the peers? A pod without an address is at any.
+fn is_peer(peers: &Peers, pod: &Endpoint<'_>, namespace_labels: &Labels) -> bool {
+    let Peers::OneOf(ends) = peers else {
+        return true;
+    };
+    let namespace = Some(pod.key.namespace.as_str());
+    ends.iter().any(|end| {
+        let mut addresses = pod.addresses.iter();
+        let member = end.scope.as_ref().is_none_or(|scope| {
+            scope.members != Members::Nodes
+                && scope.matches(namespace, namespace_labels, &pod.labels)
+        });
+        member && (pod.addresses.is_empty() || addresses.any(|address| end.has_address(*address)))
+    })
+}
+
 /// Are the rule's destinations addresses, and nothing else?
-fn world_is_outside(rule: &Rule, direction: Direction) -> bool {
+fn is_addresses_only(rule: &Rule, direction: Direction) -> bool {
     let Peers::OneOf(ends) = &rule.peers else {
         return false;
     };

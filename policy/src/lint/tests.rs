@@ -12,10 +12,12 @@ items:
   kind: Pod
   metadata: {name: web, namespace: shop, labels: {app: web}}
   spec: {containers: [{name: c, ports: [{name: http, containerPort: 8080}, {name: stat, containerPort: 9, protocol: UDP}]}]}
+  status: {podIPs: [{ip: 10.0.0.1}]}
 - apiVersion: v1
   kind: Pod
   metadata: {name: db, namespace: shop, labels: {app: db}}
   spec: {containers: [{name: c}]}
+  status: {podIPs: [{ip: 10.0.0.2}]}
 ";
 
 fn findings_in(state: &str, policies: &str) -> Vec<Finding> {
@@ -59,7 +61,7 @@ fn a_finding_says_where_what_why_and_what_to_do() {
     assert_eq!(
         found[0].to_string(),
         "policies.yaml:1: warning: NetworkPolicy shop/p, spec.ingress[0].ports[0]: \
-         no destination serves tcp port \"htpp\": neither of shop/web declares it\n  \
+         shop/web does not declare tcp port \"htpp\"\n  \
          A port nobody serves matches nothing.\n  \
          -> declare the port in the pods' containers, or write its number"
     );
@@ -72,12 +74,19 @@ fn a_named_port_must_be_served_by_a_destination_in_the_right_protocol() {
     let egress = "policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: db}}}], ports: [{port: http}, {port: 53, protocol: UDP}]}]";
     assert_eq!(
         findings(&policy(egress)),
-        [
-            "spec.egress[0].ports[0]: no destination serves tcp port \"http\": neither of shop/db declares it"
-        ]
+        ["spec.egress[0].ports[0]: shop/db does not declare tcp port \"http\""]
     );
     let to_web = "policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: http}, {port: 53, protocol: UDP}]}]";
     assert_eq!(findings(&policy(to_web)), NOTHING);
+    let block = |cidr: &str| {
+        let rule = format!(
+            "{{to: [{{ipBlock: {{cidr: {cidr}}}}}], ports: [{{port: http}}, {{port: 53, protocol: UDP}}]}}"
+        );
+        findings(&policy(&format!("policyTypes: [Egress], egress: [{rule}]")))
+    };
+    let nobody = "spec.egress[0].ports[0]: no pod is at these addresses to serve tcp port \"http\"";
+    assert_eq!(block("192.0.2.0/24"), [nobody]);
+    assert_eq!(block("10.0.0.0/8"), NOTHING, "web is at one of them");
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub mod socket;
 
 use std::sync::Arc;
 
+use ::policy::ask::Roster;
 use arc_swap::ArcSwap;
 use cni_shim::protocol::{Request, Response, error_code};
 use crossbeam_channel::Sender;
@@ -51,8 +52,8 @@ impl Desk {
         match request {
             Request::Show { what, limit } => self.apart(move |desk| desk.show(&what, limit)).await,
             Request::Explain { from, to, traffic } => {
-                self.about_policy(move |cluster| {
-                    policy::explain(cluster, &from, &to, traffic.as_deref())
+                self.about_policy(move |roster| {
+                    policy::explain(roster, &from, &to, traffic.as_deref())
                 })
                 .await
             }
@@ -61,13 +62,13 @@ impl Desk {
                 traffic,
                 addresses,
             } => {
-                self.about_policy(move |cluster| {
-                    policy::matrix(cluster, namespaces, &traffic, addresses)
+                self.about_policy(move |roster| {
+                    policy::matrix(roster, namespaces, &traffic, addresses)
                 })
                 .await
             }
             Request::Eval { first_line, lines } => {
-                self.about_policy(move |cluster| policy::eval(cluster, first_line, &lines))
+                self.about_policy(move |roster| policy::eval(roster, first_line, &lines))
                     .await
             }
             Request::Doctor {} => self.apart(Self::examine).await,
@@ -102,11 +103,11 @@ impl Desk {
     /// Asks the cluster in force. Such questions may be large: they are answered one at a time.
     async fn about_policy(
         &self,
-        work: impl FnOnce(::policy::Cluster) -> Result<Response, String> + Send + 'static,
+        work: impl FnOnce(Roster) -> Result<Response, String> + Send + 'static,
     ) -> Response {
         self.apart(move |desk| {
             let _turn = policy::turn();
-            work(desk.view.load().desired.cluster())
+            work(policy::roster(&desk.view.load().desired))
                 .unwrap_or_else(|message| error(error_code::UNSUPPORTED_FIELD, message))
         })
         .await

@@ -1,14 +1,13 @@
 //! Questions about policy, answered from the state in force. Pure but for [`turn`].
 //!
-//! They run on a thread of their own, away from the workers and the socket, on a copy of the
-//! cluster; [`policy::matrix::MAX_CELLS`] bounds what a truth table costs.
+//! They run on a thread of their own, away from the workers and the socket, one at a time, on a copy
+//! of the cluster; [`policy::matrix::MAX_CELLS`] bounds what a truth table costs.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cni_shim::protocol::Response;
 use policy::{
-    Cluster,
     ask::{FlowKind, Judge, Roster},
     explain, matrix,
     matrix::{Ends, Sample, Samples},
@@ -17,6 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Row;
+use crate::control::DesiredState;
 
 /// Waits until no other question about policy is being answered.
 pub(super) fn turn() -> MutexGuard<'static, ()> {
@@ -24,9 +24,16 @@ pub(super) fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Who is who, as this node sees it.
+pub(super) fn roster(desired: &DesiredState) -> Roster {
+    let node = &desired.node;
+    let addresses = node.local_addresses.iter().map(|address| (*address).into());
+    Roster::new(desired.cluster()).at_home(&node.name, addresses)
+}
+
 /// Why `from` may or may not open such a flow to `to`; without `traffic`, which may pass at all.
 pub(super) fn explain(
-    cluster: Cluster,
+    roster: Roster,
     from: &str,
     to: &str,
     traffic: Option<&str>,
@@ -35,13 +42,12 @@ pub(super) fn explain(
     let kind = kind.map_err(|error| error.to_string())?;
     let text = match kind {
         Some(kind) => {
-            let roster = Roster::new(cluster);
             let (from, to) = (party(&roster, from)?, party(&roster, to)?);
             let story = explain::explain(&roster, &from, &to, kind);
             story.map_err(|error| error.to_string())?.to_string()
         }
         None => {
-            let judge = Judge::new(cluster);
+            let judge = Judge::of(roster);
             let (from, to) = (party(judge.roster(), from)?, party(judge.roster(), to)?);
             explain::overview(&judge, &from, &to)
         }
@@ -56,7 +62,7 @@ fn party(roster: &Roster, name: &str) -> Result<policy::ask::Party, String> {
 
 /// The truth tables of some traffic, or of all that policies tell apart.
 pub(super) fn matrix(
-    cluster: Cluster,
+    roster: Roster,
     namespaces: Vec<String>,
     traffic: &[String],
     addresses: Vec<IpAddr>,
@@ -68,7 +74,7 @@ pub(super) fn matrix(
         addresses,
         nodes: false,
     };
-    let judge = Judge::new(cluster);
+    let judge = Judge::of(roster);
     let samples: Vec<Sample> = match kinds.is_empty() {
         true => Samples::of(&[judge.roster()]).traffic,
         false => kinds.into_iter().map(Sample::from).collect(),
@@ -79,11 +85,11 @@ pub(super) fn matrix(
 
 /// Answers of probe lines; blank ones have none.
 pub(super) fn eval(
-    cluster: Cluster,
+    roster: Roster,
     first_line: usize,
     lines: &[String],
 ) -> Result<Response, String> {
-    let judge = Judge::new(cluster);
+    let judge = Judge::of(roster);
     let numbered = (first_line..).zip(lines);
     let asked = numbered.filter(|(_, line)| !line.trim().is_empty());
     let answers: Vec<_> = asked
@@ -109,20 +115,20 @@ mod tests {
 
     use super::*;
 
-    fn cluster() -> Cluster {
+    fn shop() -> Roster {
         let text = "
 {apiVersion: v1, kind: Pod, metadata: {name: db, namespace: shop}, spec: {containers: [{name: c}]}}
 ---
 {apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: db, namespace: shop},
  spec: {podSelector: {}, ingress: [{ports: [{port: 5432}]}]}}
 ";
-        let mut cluster = Cluster::new();
+        let mut cluster = policy::Cluster::new();
         for object in policy::parse("t.yaml", text).unwrap() {
             cluster.apply(object);
         }
         // Attached by CNI, its Pod object not seen yet.
         cluster.set_workload("lab", "guest", "10.0.0.9".parse().unwrap());
-        cluster
+        Roster::new(cluster)
     }
 
     fn rows(response: Response) -> Vec<Value> {
@@ -135,7 +141,7 @@ mod tests {
     #[test]
     fn an_attached_pod_is_known_before_its_object_is() {
         let Response::Text { text } =
-            explain(cluster(), "lab/guest", "shop/db", Some("80/tcp")).unwrap()
+            explain(shop(), "lab/guest", "shop/db", Some("80/tcp")).unwrap()
         else {
             panic!("no text");
         };
@@ -144,8 +150,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("lab/guest, a pod at 10.0.0.9"), "{text}");
-        let Response::Text { text } = explain(cluster(), "10.0.0.9", "shop/db", None).unwrap()
-        else {
+        let Response::Text { text } = explain(shop(), "10.0.0.9", "shop/db", None).unwrap() else {
             panic!("no text");
         };
         assert!(text.contains("allowed  5432/tcp"), "{text}");
@@ -153,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_truth_table_survives_the_wire() {
-        let rows = rows(matrix(cluster(), Vec::new(), &[], Vec::new()).unwrap());
+        let rows = rows(matrix(shop(), Vec::new(), &[], Vec::new()).unwrap());
         let grids: Vec<Grid> = rows
             .into_iter()
             .map(|row| serde_json::from_value(row).unwrap())
@@ -168,7 +173,7 @@ mod tests {
     fn probes_are_answered_with_their_numbers_and_blank_lines_are_not() {
         let probe = r#"{"id":1,"from":"lab/guest","to":"shop/db","protocol":"TCP","port":5432}"#;
         let lines = [probe.to_owned(), "  ".to_owned(), "{".to_owned()];
-        let answers: Vec<Answer> = rows(eval(cluster(), 100, &lines).unwrap())
+        let answers: Vec<Answer> = rows(eval(shop(), 100, &lines).unwrap())
             .into_iter()
             .map(|row| serde_json::from_value(row).unwrap())
             .collect();
@@ -180,11 +185,11 @@ mod tests {
     #[test]
     fn a_question_that_makes_no_sense_is_refused_with_a_sentence() {
         let refused = |from: &str, traffic: &str| {
-            explain(cluster(), from, "shop/db", Some(traffic)).unwrap_err()
+            explain(shop(), from, "shop/db", Some(traffic)).unwrap_err()
         };
         assert!(refused("shop/nobody", "80/tcp").contains("not in it; in its namespace: db"));
         assert!(refused("lab/guest", "80").contains("expected PORT/tcp"));
-        let error = matrix(cluster(), Vec::new(), &["x".into()], Vec::new()).unwrap_err();
+        let error = matrix(shop(), Vec::new(), &["x".into()], Vec::new()).unwrap_err();
         assert!(error.contains("found \"x\""), "{error}");
     }
 }
