@@ -49,7 +49,7 @@ fn pairs_that_change_alike_are_told_once_with_who_decides() {
     assert_eq!(
         diff.to_string(),
         "\
-verdicts change among 5 ends and 3 kinds of traffic: 1 times to deny, 0 times to allow
+1 change of verdicts among 5 ends and 3 kinds of traffic
 
 now denied: 5432/tcp
   from    shop/web-0, shop/web-1

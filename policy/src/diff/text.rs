@@ -8,15 +8,11 @@ impl Display for Diff {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (ends, kinds) = (self.ends, self.kinds);
         let among = format!("among {ends} ends and {kinds} kinds of traffic");
-        match self.changes.as_slice() {
-            [] => writeln!(f, "no verdict changes {among}")?,
-            changes => {
-                let denied = changes.iter().filter(|c| !c.after.allowed).count();
-                let allowed = changes.len() - denied;
-                writeln!(
-                    f,
-                    "verdicts change {among}: {denied} times to deny, {allowed} times to allow"
-                )?;
+        match self.changes.len() {
+            0 => writeln!(f, "no verdict changes {among}")?,
+            count => {
+                let changes = if count == 1 { "change" } else { "changes" };
+                writeln!(f, "{count} {changes} of verdicts {among}")?;
             }
         }
         for change in &self.changes {

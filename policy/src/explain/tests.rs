@@ -101,7 +101,7 @@ fn what_the_peer_would_have_to_be_like_is_said_label_by_label() {
         "denied by the egress policy of lab/guest and the ingress policy of shop/db",
         "lab/guest, a pod without an address yet",
         "They have no egress rules, and the tier ends in a deny.",
-        "- no egress rule of theirs comes close: add one that allows 5432/tcp to shop/db",
+        "- no rule of theirs comes close: add an egress rule that allows 5432/tcp to shop/db",
         "would match if lab/guest were in namespace shop and had label app=web",
         "would match if lab/guest were in a namespace that had label team=audit and had label role=auditor",
         "stat/tcp (shop/db declares stat for UDP only) instead of 5432/tcp",

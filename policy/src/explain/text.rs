@@ -125,23 +125,27 @@ impl Half<'_> {
         for line in &close {
             writeln!(f, "    - {line}")?;
         }
-        if close.is_empty() && tier.deciding().is_none() {
-            let way = match self.direction {
-                Direction::Ingress => "from",
-                Direction::Egress => "to",
-            };
-            let (kind, peer, direction) = (&self.kind, self.peer, self.direction);
-            writeln!(
-                f,
-                "    - no {direction} rule of theirs comes close: add one that allows {kind} {way} {peer}"
-            )?;
+        if tier.deciding().is_some() {
+            return Ok(());
         }
-        Ok(())
+        let way = match self.direction {
+            Direction::Ingress => "from",
+            Direction::Egress => "to",
+        };
+        let start = match close.is_empty() {
+            true => "no rule of theirs comes close: add",
+            false => "or add",
+        };
+        let (kind, peer, direction) = (&self.kind, self.peer, self.direction);
+        writeln!(
+            f,
+            "    - {start} an {direction} rule that allows {kind} {way} {peer}"
+        )
     }
 
     /// The rules that would have allowed the flow, had it or its ends been a little different.
     fn close_rules(&self, tier: &TierStory) -> Vec<String> {
-        let mut close: Vec<(usize, usize, String)> = Vec::new();
+        let mut close: Vec<((usize, bool, usize), String)> = Vec::new();
         for policy in &tier.policies {
             for (index, rule) in policy.rules.iter().enumerate() {
                 let distance: usize = rule.misses.iter().map(Miss::distance).sum();
@@ -149,13 +153,15 @@ impl Half<'_> {
                 if reachable {
                     let name = format!("rule {index} of {}", policy.key);
                     let line = self.almost(&name, rule);
-                    close.push((rule.misses.len(), distance, line));
+                    let other_traffic = |miss: &Miss| matches!(miss, Miss::Traffic { .. });
+                    let other = rule.misses.iter().any(other_traffic);
+                    close.push(((rule.misses.len(), other, distance), line));
                 }
             }
         }
-        close.sort_by_key(|(conditions, distance, _)| (*conditions, *distance));
+        close.sort_by_key(|(rank, _)| *rank);
         let close = close.into_iter().take(CLOSE_ONES);
-        close.map(|(_, _, line)| line).collect()
+        close.map(|(_, line)| line).collect()
     }
 
     fn almost(&self, name: &str, rule: &RuleStory) -> String {

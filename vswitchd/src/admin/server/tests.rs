@@ -128,3 +128,33 @@ fn nonsense_is_answered_and_the_connection_goes_on() {
         assert_eq!(answers.next().unwrap().unwrap(), "{\"result\":\"ready\"}");
     });
 }
+
+#[test]
+fn questions_about_policy_are_answered_from_the_state_in_force() {
+    with_server(|path| {
+        let mut client = Client::connect(path).unwrap();
+        let explain = |to: &str| Request::Explain {
+            from: "203.0.113.7".into(),
+            to: to.into(),
+            traffic: Some("80/tcp".into()),
+        };
+        let Response::Text { text } = client.call(&explain("10.0.0.1")).unwrap() else {
+            panic!("no text");
+        };
+        assert!(text.contains("it is a node"), "the daemon's own: {text}");
+        let refused = client.call(&explain("shop/web")).unwrap();
+        assert!(
+            matches!(&refused, Response::Error { message, .. } if message.contains("shop/web")),
+            "{refused:?}"
+        );
+        let matrix = Request::Matrix {
+            namespaces: Vec::new(),
+            traffic: vec!["80/tcp".into()],
+            addresses: vec!["203.0.113.7".parse().unwrap()],
+        };
+        let Response::Table { rows } = client.call(&matrix).unwrap() else {
+            panic!("no table");
+        };
+        assert_eq!(rows[0]["groups"], serde_json::json!([["203.0.113.7"]]));
+    });
+}
