@@ -16,6 +16,7 @@ pub struct Roster {
     pods: BTreeMap<IpAddr, PodKey>,
     hosts: BTreeMap<IpAddr, PartyKind>,
     home: Option<String>,
+    isolated: BTreeMap<PodKey, IpAddr>,
 }
 
 /// An end that cannot be judged.
@@ -32,6 +33,12 @@ pub enum UnknownParty {
         /// What there is instead.
         hint: String,
     },
+    /// The pod is attached, and nobody knows its labels.
+    #[error(
+        "expected a pod whose labels are known, found {0}, which is isolated: its Pod or Namespace \
+         object is missing and policies select by labels, so everything is denied until it comes"
+    )]
+    Isolated(PodKey),
     /// The pod has run to its end.
     #[error(
         "expected a pod that is alive, found {0}, which has finished: it has no identity any more, \
@@ -71,6 +78,7 @@ impl Roster {
             pods,
             hosts,
             home: None,
+            isolated: BTreeMap::new(),
         }
     }
 
@@ -82,6 +90,14 @@ impl Roster {
             self.hosts.insert(address, PartyKind::Node(node.to_owned()));
         }
         self.home = Some(node.to_owned());
+        self
+    }
+
+    /// The same roster, in which these pods cannot be judged: they are attached, and isolated until
+    /// the objects with their labels are known.
+    #[must_use]
+    pub fn isolating(mut self, pods: impl IntoIterator<Item = (PodKey, IpAddr)>) -> Self {
+        self.isolated.extend(pods);
         self
     }
 
@@ -116,7 +132,12 @@ impl Roster {
     /// It is neither, or a pod that cannot be judged.
     pub fn party(&self, text: &str) -> Result<Party, UnknownParty> {
         if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(self.at(address));
+            let address = address.to_canonical();
+            let mut isolated = self.isolated.iter();
+            return match isolated.find(|(_, own)| **own == address) {
+                Some((key, _)) => Err(UnknownParty::Isolated(key.clone())),
+                None => Ok(self.at(address)),
+            };
         }
         match text.split_once('/') {
             Some((namespace, name)) if !namespace.is_empty() && is_name(name) => {
@@ -146,6 +167,9 @@ impl Roster {
     /// # Errors
     /// See [`UnknownParty`].
     pub fn pod(&self, key: &PodKey) -> Result<Party, UnknownParty> {
+        if self.isolated.contains_key(key) {
+            return Err(UnknownParty::Isolated(key.clone()));
+        }
         if let Some(endpoint) = self.cluster.endpoint(key) {
             return self.endpoint(key, endpoint.addresses);
         }

@@ -342,3 +342,16 @@ fn a_node_knows_its_own_addresses_and_the_pods_attached_to_it() {
     assert_eq!(verdict("10.9.0.0"), Half::OwnNode);
     assert!(!verdict("172.18.0.2").allowed(), "another node");
 }
+
+#[test]
+fn an_isolated_pod_is_said_to_be_one_by_name_and_by_address() {
+    let key = crate::model::PodKey::new("shop", "web");
+    let address = "10.0.0.1".parse().unwrap();
+    let roster = Roster::new(cluster()).isolating([(key, address)]);
+    for name in ["shop/web", "10.0.0.1"] {
+        let error = roster.party(name).unwrap_err().to_string();
+        assert!(error.contains("shop/web, which is isolated"), "{error}");
+    }
+    let others = roster.policed();
+    assert!(others.iter().all(|party| party.to_string() != "shop/web"));
+}

@@ -11,6 +11,7 @@ use policy::{
     ask::{FlowKind, Judge, Roster},
     explain, matrix,
     matrix::{Ends, Sample, Samples},
+    model::PodKey,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -28,7 +29,14 @@ pub(super) fn turn() -> MutexGuard<'static, ()> {
 pub(super) fn roster(desired: &DesiredState) -> Roster {
     let node = &desired.node;
     let addresses = node.local_addresses.iter().map(|address| (*address).into());
-    Roster::new(desired.cluster()).at_home(&node.name, addresses)
+    let workloads = desired.workloads.values();
+    let isolated = workloads.filter(|workload| desired.is_isolated(workload));
+    let isolated = isolated.map(|workload| {
+        let key = PodKey::new(&workload.namespace, &workload.pod);
+        (key, workload.address.into())
+    });
+    let roster = Roster::new(desired.cluster());
+    roster.at_home(&node.name, addresses).isolating(isolated)
 }
 
 /// Why `from` may or may not open such a flow to `to`; without `traffic`, which may pass at all.
@@ -110,10 +118,15 @@ fn table(values: &[impl Serialize]) -> Result<Response, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use cni_shim::protocol::Attachment;
+    use packet::ethernet::MacAddr;
     use policy::ask::Answer;
     use policy::matrix::Grid;
 
     use super::*;
+    use crate::control::{Seed, Update, Uplink, Workload};
 
     fn shop() -> Roster {
         let text = "
@@ -191,5 +204,73 @@ mod tests {
         assert!(refused("lab/guest", "80").contains("expected PORT/tcp"));
         let error = matrix(shop(), Vec::new(), &["x".into()], Vec::new()).unwrap_err();
         assert!(error.contains("found \"x\""), "{error}");
+    }
+
+    /// A node at 10.0.0.1 with a policy that looks at labels, and one pod attached, 10.9.0.1.
+    fn desired() -> DesiredState {
+        let text = "node = \"n\"\naddress = \"10.0.0.1/24\"\n[[pool]]\nname = \"p\"\ncidr = \"10.9.0.0/16\"";
+        let config = crate::config::parse(std::path::Path::new("t"), text).unwrap();
+        let seed = Seed {
+            address: config.address.unwrap(),
+            tunnel_address: "10.9.0.0".parse().unwrap(),
+            uplink: Uplink {
+                name: "eth0".into(),
+                index: 2,
+                mac: MacAddr([2; 6]),
+                mtu_bytes: 1500,
+                up: true,
+            },
+        };
+        let mut desired = DesiredState::new(&config, seed).unwrap();
+        let policies = "
+{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: web, namespace: shop},
+ spec: {podSelector: {matchLabels: {app: web}}}}
+";
+        let mut cluster = policy::Cluster::new();
+        for object in policy::parse("t.yaml", policies).unwrap() {
+            cluster.apply(object);
+        }
+        desired.apply(Update::Policies(Arc::new(cluster)));
+        desired.apply(Update::Attached(Box::new(Workload {
+            id: Attachment {
+                container_id: "c".into(),
+                ifname: "eth0".into(),
+            },
+            namespace: "shop".into(),
+            pod: "web".into(),
+            address: "10.9.0.1".parse().unwrap(),
+            mac: MacAddr([4; 6]),
+            host_interface: "cali1".into(),
+            host_index: 7,
+            mtu_bytes: 1480,
+            bandwidth: None,
+            port_mappings: Vec::new(),
+            slot: 0,
+        })));
+        desired
+    }
+
+    #[test]
+    fn an_isolated_pod_is_not_told_to_be_outside() {
+        let mut desired = desired();
+        for end in ["shop/web", "10.9.0.1"] {
+            let error = explain(roster(&desired), end, "192.0.2.1", Some("80/tcp")).unwrap_err();
+            assert!(error.contains("shop/web, which is isolated"), "{error}");
+        }
+        let known = "
+{apiVersion: v1, kind: Namespace, metadata: {name: shop}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop, labels: {app: web}}, spec: {containers: [{name: c}]}}
+";
+        let mut cluster = (*desired.policy).clone();
+        for object in policy::parse("t.yaml", known).unwrap() {
+            cluster.apply(object);
+        }
+        desired.apply(Update::Policies(Arc::new(cluster)));
+        let from_own_node = explain(roster(&desired), "10.9.0.0", "shop/web", Some("80/tcp"));
+        let Response::Text { text } = from_own_node.unwrap() else {
+            panic!("no text");
+        };
+        assert!(text.contains("on its own node n"), "{text}");
     }
 }
