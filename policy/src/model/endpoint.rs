@@ -19,7 +19,8 @@ pub struct Endpoint<'a> {
     /// Ports the pod declares by name.
     pub named_ports: &'a BTreeSet<NamedPort>,
     /// The addresses that stand for it. The one CNI attached wins over what the object reports for
-    /// the same family, which may be missing or left over from an earlier life.
+    /// the same family, which may be missing or left over from an earlier life, and over whatever an
+    /// annotation notes.
     pub addresses: Vec<IpAddr>,
     /// How strong its claim to them is.
     pub claim: Claim,
@@ -29,9 +30,21 @@ pub struct Endpoint<'a> {
 /// whose key comes first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Claim {
-    attached: bool,
+    by: Witness,
     staying: bool,
     created: Option<String>,
+}
+
+/// Who says that the address is the endpoint's, the least trustworthy first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Witness {
+    /// An annotation of its object, which tenants can write.
+    #[default]
+    Annotation,
+    /// The status of its object, which the kubelet writes.
+    Status,
+    /// CNI on this node, which attached it.
+    Attachment,
 }
 
 static NO_PORTS: BTreeSet<NamedPort> = BTreeSet::new();
@@ -63,7 +76,8 @@ impl Cluster {
     }
 
     /// The endpoint behind each address. When two claim one address, an attached workload beats
-    /// an object's report, a staying pod a terminating one, a younger pod an older one.
+    /// what an object's status reports and that what an annotation notes; then a staying pod beats
+    /// a terminating one, and a younger pod an older one.
     #[must_use]
     pub fn address_owners(&self) -> BTreeMap<IpAddr, Endpoint<'_>> {
         let strength =
@@ -82,7 +96,8 @@ impl Cluster {
 
     fn of_pod<'a>(&self, key: &'a PodKey, pod: &'a Pod, attached: Option<IpAddr>) -> Endpoint<'a> {
         let reported = pod.addresses.iter().copied();
-        let kept = reported.filter(|ip| attached.is_none_or(|own| own.is_ipv4() != ip.is_ipv4()));
+        let kept = reported
+            .filter(|ip| attached.is_none_or(|own| !pod.noted && own.is_ipv4() != ip.is_ipv4()));
         let account = pod.service_account.as_deref().unwrap_or(DEFAULT_ACCOUNT);
         let account_labels = self.account_labels(&key.namespace, account);
         let mut addresses: Vec<IpAddr> = attached.into_iter().collect();
@@ -99,7 +114,11 @@ impl Cluster {
             named_ports: &pod.named_ports,
             addresses,
             claim: Claim {
-                attached: attached.is_some(),
+                by: match (attached, pod.noted) {
+                    (Some(_), _) => Witness::Attachment,
+                    (None, false) => Witness::Status,
+                    (None, true) => Witness::Annotation,
+                },
                 staying: !pod.terminating,
                 created: pod.created.clone(),
             },
@@ -116,7 +135,7 @@ fn of_workload(key: &PodKey, address: IpAddr) -> Endpoint<'_> {
         named_ports: &NO_PORTS,
         addresses: vec![address],
         claim: Claim {
-            attached: true,
+            by: Witness::Attachment,
             staying: true,
             created: None,
         },

@@ -62,8 +62,11 @@ pub struct Pod {
     pub name: String,
     /// The pod's labels.
     pub labels: Labels,
-    /// Addresses of `status.podIPs`; empty until the kubelet has reported one.
+    /// Addresses of `status.podIPs`; until the kubelet has reported one, what an annotation notes.
     pub addresses: Vec<IpAddr>,
+    /// The addresses are only noted in an annotation, which whoever may write the pod can write:
+    /// anybody with a better claim to one of them has it.
+    pub noted: bool,
     /// Ports its containers declare by name.
     pub named_ports: BTreeSet<NamedPort>,
     /// `spec.nodeName`, once scheduled.

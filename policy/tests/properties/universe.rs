@@ -214,7 +214,7 @@ fn pods() -> impl Strategy<Value = Pod> {
             port,
         });
     let seldom = || proptest::bool::weighted(0.1);
-    let fate = (seldom(), seldom(), any::<bool>());
+    let fate = (seldom(), seldom(), any::<bool>(), seldom());
     let account = option::of(select(vec!["default", "robot"]));
     (
         (namespace(), 0..6u8),
@@ -226,7 +226,7 @@ fn pods() -> impl Strategy<Value = Pod> {
     )
         .prop_map(
             |((namespace, number), labels, addresses, named_ports, fate, account)| {
-                let (finished, host_network, terminating) = fate;
+                let (finished, host_network, terminating, noted) = fate;
                 Pod {
                     namespace,
                     name: format!("pod{number}"),
@@ -240,6 +240,7 @@ fn pods() -> impl Strategy<Value = Pod> {
                         Phase::Alive
                     },
                     terminating,
+                    noted,
                     service_account: account.map(str::to_owned),
                     ..Pod::default()
                 }

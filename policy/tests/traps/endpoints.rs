@@ -74,6 +74,45 @@ fn trap_29_the_address_cni_attached_wins_over_the_reported_one() {
     assert!(!world.allows("10.244.2.2", "x/a", "80/tcp"));
 }
 
+/// A pod of a tenant, whose annotation says that it has this address.
+fn annotated(metadata: &str, spec: &str, address: &str) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: tenant, namespace: z, {metadata}, \
+         annotations: {{cni.projectcalico.org/podIP: '{address}/32'}}}}, spec: {{{spec}}}}}"
+    )
+}
+
+const YOUNG: &str = "creationTimestamp: '2027-01-01T00:00:00Z'";
+
+#[test]
+fn trap_29_an_annotation_takes_no_address_from_the_pod_that_reports_it() {
+    let mut world = guarded();
+    world.apply(&annotated(YOUNG, "nodeName: n1", "10.244.2.2"));
+    world.only_from("x/a", "80/tcp", &["y/b"]);
+    world.change("y/b", |pod| pod.terminating = true);
+    world.only_from("x/a", "80/tcp", &["y/b"]);
+    // Nor by way of an attachment of the tenant's, which is of an address of its own.
+    let own = "2001:db8::9".parse().expect("an address");
+    world.cluster.set_workload("z", "tenant", own);
+    world.only_from("x/a", "80/tcp", &["y/b"]);
+}
+
+#[test]
+fn trap_29_an_annotation_makes_no_outsider_a_pod_before_the_pod_is_on_a_node() {
+    let mut world = World::new().policy(
+        "podSelector: {}\npolicyTypes: [Egress]\negress: [{to: [{namespaceSelector: {}}]}]",
+    );
+    let outsider = "203.0.113.5";
+    assert!(!world.allows("x/a", outsider, "80/tcp"));
+    for spec in ["", "nodeName: ''", "nodeName: n1, hostNetwork: true"] {
+        world.apply(&annotated(YOUNG, spec, outsider));
+        assert!(!world.allows("x/a", outsider, "80/tcp"), "{spec}");
+    }
+    // On a node it is what Calico takes it for: the address that the kubelet will report.
+    world.apply(&annotated(YOUNG, "nodeName: n1", outsider));
+    assert!(world.allows("x/a", outsider, "80/tcp"));
+}
+
 #[test]
 fn trap_30_a_finished_pod_loses_its_identity() {
     let mut world = guarded();

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::ManifestError;
 use super::metadata::Metadata;
 use super::network_policy::protocol;
@@ -13,6 +15,11 @@ use crate::verdict::protocol::TCP;
 
 /// Where Calico's CNI plugin writes a pod's address before the kubelet reports it. An empty value
 /// on a terminating pod says that the address is free again.
+///
+/// A tenant can write it too. So it counts for little, and as in Calico not at all while the pod is
+/// on no node or on the network of its node (projectcalico/calico,
+/// libcalico-go/lib/backend/k8s/conversion/conversion.go, `IsValidCalicoWorkloadEndpoint` and
+/// `getPodIPs`).
 const POD_IP_ANNOTATION: &str = "cni.projectcalico.org/podIP";
 
 /// Reads a Pod object.
@@ -110,14 +117,24 @@ fn add_address(pod: &mut Pod, view: Option<View<'_>>) -> Result<(), ManifestErro
 fn apply_annotation(pod: &mut Pod, noted: Option<&str>) {
     match noted {
         Some("") if pod.terminating => pod.addresses.clear(),
-        Some(noted) if pod.addresses.is_empty() => {
-            let address = noted
-                .split('/')
-                .next()
-                .and_then(|text| text.parse::<IpAddr>().ok());
-            pod.addresses.extend(address);
+        Some(noted) if pod.addresses.is_empty() && is_placed(pod) => {
+            pod.addresses.extend(one_address(noted));
+            pod.noted = !pod.addresses.is_empty();
         }
         _ => {}
+    }
+}
+
+/// Has it been given to a node, and a network of its own there?
+fn is_placed(pod: &Pod) -> bool {
+    pod.node.as_ref().is_some_and(|node| !node.is_empty()) && !pod.host_network
+}
+
+/// An address, which may be written as a block that holds nothing else.
+fn one_address(text: &str) -> Option<IpAddr> {
+    match text.parse::<IpNet>() {
+        Ok(block) => (block.prefix_len() == block.max_prefix_len()).then(|| block.addr()),
+        Err(_) => text.parse().ok(),
     }
 }
 

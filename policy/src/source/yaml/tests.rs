@@ -315,7 +315,10 @@ status:
 #[test]
 fn calicos_annotation_gives_and_takes_the_address() {
     let pod = |metadata: &str| {
-        let text = format!("{{apiVersion: v1, kind: Pod, metadata: {{name: a, {metadata}}}}}");
+        let text = format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: a, {metadata}}}, \
+             spec: {{nodeName: n}}}}"
+        );
         let mut objects = parse("p.yaml", &text).expect("a good pod");
         let Some(Object::Pod(pod)) = objects.pop() else {
             panic!("one pod")
@@ -331,6 +334,10 @@ fn calicos_annotation_gives_and_takes_the_address() {
     );
     let gone = "deletionTimestamp: now, annotations: {cni.projectcalico.org/podIP: \"\"}";
     assert!(pod(gone).is_empty());
+    for block in ["10.0.0.0/8", "2001:db8::/32", "nobody"] {
+        let noted = format!("annotations: {{cni.projectcalico.org/podIP: '{block}'}}");
+        assert!(pod(&noted).is_empty(), "{block}");
+    }
 }
 
 #[test]
