@@ -181,8 +181,24 @@ fn blocks_of_one_family_never_hold_the_other() {
     let both = ["80/tcp", "80/tcp6"];
     let_in("source: {nets: [0.0.0.0/0]}", &both, &["80/tcp"]);
     let_in("source: {nets: ['::/0']}", &both, &["80/tcp6"]);
-    let_in("source: {notNets: [0.0.0.0/0]}", &both, &["80/tcp6"]);
     let world = World::global("egress: [{action: Allow, ipVersion: 6}]");
     assert!(world.allows("x/db", OUTSIDE_V6, "80/tcp6"));
     assert!(!world.allows("x/db", OUTSIDE, "80/tcp"));
+}
+
+#[test]
+fn blocks_left_out_leave_out_the_other_family() {
+    let both = ["80/tcp", "80/tcp6"];
+    let_in("source: {notNets: [10.0.0.0/8]}", &both, &["80/tcp"]);
+    let_in("source: {notNets: ['fd00::/8']}", &both, &["80/tcp6"]);
+    let_in("source: {notNets: [0.0.0.0/0]}", &both, &[]);
+    let_in("source: {notNets: ['::/0']}", &both, &[]);
+    // At the other end, too: x/db, which is at 10.0.0.0/8 and at fd00::/8.
+    let_in("destination: {notNets: [192.0.2.0/24]}", &both, &["80/tcp"]);
+    let_in("destination: {notNets: [10.0.0.0/8]}", &both, &[]);
+    let_in(
+        "destination: {notNets: ['2001:db8::/32']}",
+        &both,
+        &["80/tcp6"],
+    );
 }

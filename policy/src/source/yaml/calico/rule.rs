@@ -53,7 +53,7 @@ pub(super) fn read(view: &View<'_>, side: Side, namespace: Option<&str>) -> Read
     let family = Family::read(&map, &protocols)?;
     let source = entity::read(&map, "source", namespace)?;
     let destination = entity::read(&map, "destination", namespace)?;
-    one_family(family, [&source, &destination])?;
+    let family = one_family(family, [&source, &destination])?;
     protocols.check_ports([&source, &destination])?;
     let traffic = Traffic {
         protocol: protocols.is,
@@ -78,7 +78,7 @@ pub(super) fn read(view: &View<'_>, side: Side, namespace: Option<&str>) -> Read
     })
 }
 
-/// The peers: those of a family, if the rule names one and their blocks do not already.
+/// The peers: those of the rule's family, if it has one and no block of theirs says so already.
 fn peers(mut peer: End, family: Option<Family>) -> Peers {
     if let (Some(family), None) = (family, &peer.nets) {
         peer.nets = Some(vec![family.every_address()]);
@@ -163,9 +163,13 @@ impl Family {
     }
 }
 
-/// All blocks of a rule are of one family, that of `ipVersion` if it is given: otherwise it could
-/// never match.
-fn one_family(mut family: Option<Family>, ends: [&Entity<'_>; 2]) -> Read<()> {
+/// The family of a rule: that of its `ipVersion`, or else of its blocks, which are all of one.
+///
+/// A block makes the whole rule its family's, one of `notNets` too: `notNets: [10.0.0.0/8]` means
+/// no IPv6 address, although none is in 10.0.0.0/8. (felix/rules/policy.go,
+/// `FilterRuleToIPVersion`: for a family that none of the blocks of a field is of, the rule is not
+/// there.)
+fn one_family(mut family: Option<Family>, ends: [&Entity<'_>; 2]) -> Read<Option<Family>> {
     for (net, view) in ends.into_iter().flat_map(|end| &end.blocks) {
         let own = Family::of(*net);
         if family.is_some_and(|family| family != own) {
@@ -173,5 +177,5 @@ fn one_family(mut family: Option<Family>, ends: [&Entity<'_>; 2]) -> Read<()> {
         }
         family = Some(own);
     }
-    Ok(())
+    Ok(family)
 }
