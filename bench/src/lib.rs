@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cluster;
+pub mod run;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, io_error};
 
 /// The programs a lab runs.
 #[derive(Clone, Debug)]
@@ -30,6 +30,28 @@ impl Binaries {
             vswitchd: find("vswitchd")?,
             vswitchctl: find("vswitchctl")?,
             vswitch: find("vswitch")?,
+        })
+    }
+
+    /// All three in one folder, for those who have more than one build.
+    ///
+    /// # Errors
+    /// [`Error::Requirement`] naming the first that is missing.
+    pub fn in_folder(folder: &Path) -> Result<Self> {
+        // A daemon starts in another folder than ours.
+        let folder = folder
+            .canonicalize()
+            .map_err(io_error("cannot find", folder))?;
+        let named = |name: &str| {
+            let path = folder.join(name);
+            is_program(&path).then_some(path).ok_or_else(|| {
+                Error::Requirement(format!("no program `{name}` in {}", folder.display()))
+            })
+        };
+        Ok(Self {
+            vswitchd: named("vswitchd")?,
+            vswitchctl: named("vswitchctl")?,
+            vswitch: named("vswitch")?,
         })
     }
 }
@@ -94,6 +116,22 @@ mod tests {
     fn system_programs_are_found() {
         assert!(in_path("sh").is_some());
         assert!(in_path("no-such-program-anywhere").is_none());
+    }
+
+    #[test]
+    fn a_folder_has_all_three_or_the_missing_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["vswitchd", "vswitchctl"] {
+            std::os::unix::fs::symlink("/bin/sh", folder.path().join(name)).unwrap();
+        }
+        let message = Binaries::in_folder(folder.path()).unwrap_err().to_string();
+        assert!(
+            message.starts_with("no program `vswitch` in /"),
+            "{message}"
+        );
+        std::os::unix::fs::symlink("/bin/sh", folder.path().join("vswitch")).unwrap();
+        let found = Binaries::in_folder(folder.path()).unwrap();
+        assert!(found.vswitch.is_absolute() && found.vswitch.ends_with("vswitch"));
     }
 
     #[test]

@@ -53,12 +53,20 @@ impl Lab {
     /// # Errors
     /// As [`Lab::up`].
     pub fn up_with(config: Config, progress: impl Fn(&str)) -> Result<Self> {
-        let binaries = Binaries::find()?;
+        Self::up_using(config, &Binaries::find()?, progress)
+    }
+
+    /// As [`Lab::up_with`], with these programs, for a bench that compares two builds. What is started later
+    /// ([`Lab::restart`], [`Lab::pod_add`]) is found as ever.
+    ///
+    /// # Errors
+    /// As [`Lab::up`].
+    pub fn up_using(config: Config, binaries: &Binaries, progress: impl Fn(&str)) -> Result<Self> {
         let lab = Self::underlay_with(config, &progress)?;
-        lab.start_daemons(&binaries, &progress)?;
+        lab.start_daemons(binaries, &progress)?;
         for pod in &lab.config.pods {
             progress(&format!("pod {} on {}", pod.key(), pod.node));
-            lab.pods(&binaries).add(pod)?;
+            lab.pods(binaries).add(pod)?;
         }
         Ok(lab)
     }
