@@ -254,21 +254,31 @@ fn a_connection_is_picked_up_from_either_end_after_a_restart() {
     }
 }
 
+/// Which end began a connection cannot be told from a segment of its middle.
 #[test]
-fn long_after_the_start_only_the_direction_seen_counts() {
+fn long_after_the_start_a_connection_from_the_middle_must_be_allowed_from_either_end() {
     let mut house = House::walk_through();
-    house.policy(&manifest(
+    let deny_manual = manifest(
         "deny-manual",
         "{matchLabels: {app: nginx-manual}}",
         "Ingress",
         "",
-    ));
+    );
+    house.policy(&deny_manual);
     house.restart(M02);
     house.restart(M03);
     house.sleep(PICK_UP);
     house
         .pod_sends(NGINX, &to_client(ACK))
         .died_of(M03, DropReason::PolicyIngress);
+    house
+        .pod_sends(NGINX_MANUAL, &to_server(ACK))
+        .died_of(M03, DropReason::PolicyIngress);
+    house.policy("");
+    house
+        .pod_sends(NGINX, &to_client(ACK))
+        .only_at_pod(NGINX_MANUAL);
+    house.policy(&deny_manual);
     // A SYN is nobody's middle, not even right after the start.
     house.restart(M03);
     house

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use dataplane::conntrack::State;
 use dataplane::{DropReason, Generation};
 use packet::transport::TcpFlags;
 use packet::{Frame, build};
@@ -259,4 +260,155 @@ fn the_super_segments_of_a_kept_connection_pass_whole() {
     let outcome = house.pod_sends_offloaded(CLIENT, frame);
     assert_eq!(outcome.at(Place::Pod(NGINX)).len(), 20);
     assert_eq!(outcome.dropped, []);
+}
+
+/// Protects the server, and only it: nothing keeps the server from sending.
+fn server_is_closed() -> String {
+    manifest("closed", "{matchLabels: {app: nginx}}", "Ingress", "")
+}
+
+/// A connection to NGINX that its policy has cut.
+fn cut_connection() -> House {
+    let mut house = house(Established::Recheck);
+    connect(&mut house, NGINX_MANUAL, NGINX);
+    house.policy(&server_is_closed());
+    stays_cut(&mut house);
+    house
+}
+
+#[track_caller]
+fn stays_cut(house: &mut House) {
+    is_cut(house, NGINX_MANUAL, NGINX, M02, DropReason::PolicyIngress);
+}
+
+#[test]
+fn a_syn_on_the_ports_of_a_cut_connection_does_not_revive_it() {
+    let mut house = cut_connection();
+    for _ in 0..2 {
+        house
+            .pod_sends(NGINX_MANUAL, &segment(NGINX_MANUAL, NGINX, true, SYN))
+            .died_of(M02, DropReason::PolicyIngress);
+        // The server retransmits.
+        house
+            .pod_sends(NGINX, &segment(NGINX, NGINX_MANUAL, false, ACK))
+            .died_of(M02, DropReason::PolicyIngress);
+    }
+    stays_cut(&mut house);
+    // A connection of the server's own is another matter, and a new one.
+    house
+        .pod_sends(NGINX, &segment(NGINX, NGINX_MANUAL, false, SYN))
+        .only_at_pod(NGINX_MANUAL);
+    house
+        .pod_sends(NGINX_MANUAL, &segment(NGINX_MANUAL, NGINX, true, SYN_ACK))
+        .only_at_pod(NGINX);
+}
+
+#[test]
+fn a_cut_connection_stays_cut_however_far_its_end_had_come() {
+    for flags in [TcpFlags::RST, TcpFlags(TcpFlags::FIN.0 | ACK.0)] {
+        let mut house = house(Established::Recheck);
+        connect(&mut house, NGINX_MANUAL, NGINX);
+        // One that the server ignores: outside its window.
+        house
+            .pod_sends(NGINX_MANUAL, &segment(NGINX_MANUAL, NGINX, true, flags))
+            .only_at_pod(NGINX);
+        talks(&mut house, NGINX_MANUAL, NGINX);
+        house.policy(&server_is_closed());
+        house
+            .pod_sends(NGINX_MANUAL, &segment(NGINX_MANUAL, NGINX, true, SYN))
+            .died_of(M02, DropReason::PolicyIngress);
+        for seconds in [0, 11, 121, 1_000] {
+            house.sleep(std::time::Duration::from_secs(seconds));
+            house
+                .pod_sends(NGINX, &segment(NGINX, NGINX_MANUAL, false, ACK))
+                .died_of(M02, DropReason::PolicyIngress);
+            stays_cut(&mut house);
+        }
+    }
+}
+
+#[test]
+fn a_connection_cut_before_a_restart_is_not_revived_long_after_it() {
+    let mut house = cut_connection();
+    house.restart(M02);
+    house.sleep(PICK_UP);
+    for flags in [ACK, SYN_ACK, TcpFlags::RST] {
+        house
+            .pod_sends(NGINX, &segment(NGINX, NGINX_MANUAL, false, flags))
+            .died_of(M02, DropReason::PolicyIngress);
+        house
+            .pod_sends(NGINX_MANUAL, &segment(NGINX_MANUAL, NGINX, true, flags))
+            .died_of(M02, DropReason::PolicyIngress);
+    }
+}
+
+#[test]
+fn a_cut_udp_flow_stays_cut_while_anybody_tries_it() {
+    let mut house = house(Established::Recheck);
+    let question = build::udp(NGINX_MANUAL, NGINX, 4000, 53, b"");
+    let answer = build::udp(NGINX, NGINX_MANUAL, 53, 4000, b"");
+    house.pod_sends(NGINX_MANUAL, &question).only_at_pod(NGINX);
+    house.pod_sends(NGINX, &answer).only_at_pod(NGINX_MANUAL);
+    house.policy(&server_is_closed());
+    for packet in [&question, &answer] {
+        for _ in 0..20 {
+            let from = if packet == &question {
+                NGINX_MANUAL
+            } else {
+                NGINX
+            };
+            house
+                .pod_sends(from, packet)
+                .died_of(M02, DropReason::PolicyIngress);
+            house.sleep(std::time::Duration::from_secs(100));
+        }
+    }
+    // Forgotten is forgotten: what the server sends now is a flow of its own.
+    house.sleep(std::time::Duration::from_secs(300));
+    house.pod_sends(NGINX, &answer).only_at_pod(NGINX_MANUAL);
+}
+
+#[test]
+fn a_cut_connection_makes_room_and_is_forgotten_soon() {
+    let mut house = house(Established::Recheck);
+    for node in &mut house.nodes {
+        node.start(1, 1, house.now);
+    }
+    connect(&mut house, NGINX_MANUAL, NGINX);
+    let another = build::udp(CLIENT, NGINX, 4001, 53, b"");
+    house
+        .pod_sends(CLIENT, &another)
+        .died_of(M02, DropReason::ConntrackFull);
+    house.policy(&annotated(&server_is_closed(), RECHECK));
+    stays_cut(&mut house);
+    assert_eq!(house.nodes[M02].workers[0].flows(house.now, 9).len(), 1);
+    house.sleep(std::time::Duration::from_secs(300));
+    assert_eq!(house.nodes[M02].workers[0].flows(house.now, 9).len(), 0);
+
+    house.policy("");
+    connect(&mut house, NGINX_MANUAL, NGINX);
+    house.policy(&server_is_closed());
+    stays_cut(&mut house);
+    let own = build::udp(NGINX, CLIENT, 4001, 53, b"");
+    house.pod_sends(NGINX, &own).only_at_pod(CLIENT);
+    stays_cut(&mut house);
+}
+
+#[test]
+fn a_cut_connection_that_policy_allows_again_is_as_it_was() {
+    let mut house = cut_connection();
+    house.policy(&manifest(
+        "deny-manual",
+        "{matchLabels: {app: nginx-manual}}",
+        "Ingress",
+        "",
+    ));
+    // The answer of an established connection, though its receiver takes no new ones.
+    house
+        .pod_sends(NGINX, &segment(NGINX, NGINX_MANUAL, false, ACK))
+        .only_at_pod(NGINX_MANUAL);
+    talks(&mut house, NGINX_MANUAL, NGINX);
+    let flows = house.nodes[M02].workers.iter();
+    let flows: Vec<_> = flows.flat_map(|local| local.flows(house.now, 9)).collect();
+    assert_eq!(flows[0].0.state, State::Established);
 }

@@ -56,8 +56,11 @@ pub struct Flow {
     /// The snapshot whose policy last allowed it.
     pub judged: Generation,
     /// Why a newer policy denies it. It stays in the table, so that the other
-    /// end's next packet does not begin it anew the other way round.
+    /// end's next packet does not begin it anew the other way round. Its state
+    /// is [`State::Cut`] then.
     pub denied: Option<Denied>,
+    /// The state it was cut in.
+    pub(super) before_cut: State,
     /// A newer policy denies it but lets it go on. A SYN on its ports is judged
     /// as the new connection that it is.
     pub kept: bool,
@@ -85,6 +88,7 @@ impl Flow {
             born: Generation(0),
             judged: Generation(0),
             denied: None,
+            before_cut: state,
             kept: false,
             fins: 0,
             ways: [Way::default(); 2],

@@ -19,6 +19,8 @@ pub enum State {
     IcmpUnreplied,
     /// Another protocol one way only.
     OtherUnreplied,
+    /// Whatever it was, policy denies it now.
+    Cut,
     /// A TCP connection that was reset.
     Closed,
     /// Both sides closed and acknowledged.
@@ -44,11 +46,12 @@ impl State {
     pub const COUNT: usize = Self::ALL.len();
 
     /// All states, first to be evicted first.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::SynSent,
         Self::UdpUnreplied,
         Self::IcmpUnreplied,
         Self::OtherUnreplied,
+        Self::Cut,
         Self::Closed,
         Self::TimeWait,
         Self::LastAck,
@@ -86,6 +89,7 @@ impl fmt::Display for State {
             Self::LastAck => "LAST_ACK",
             Self::TimeWait => "TIME_WAIT",
             Self::Closed => "CLOSE",
+            Self::Cut => "CUT",
             Self::UdpUnreplied | Self::IcmpUnreplied | Self::OtherUnreplied => "UNREPLIED",
             Self::UdpReplied | Self::IcmpReplied | Self::OtherReplied => "REPLIED",
         };
@@ -96,7 +100,8 @@ impl fmt::Display for State {
 /// How long a flow without packets stays, by state.
 ///
 /// The defaults are those of netfilter (`nf_conntrack_*_timeout*`), except
-/// established TCP, which is a day here instead of five.
+/// established TCP, which is a day here instead of five. A cut flow stays longer
+/// than TCP's longest pause between retransmissions (Linux: two minutes).
 #[derive(Clone, Debug)]
 pub struct Timeouts([Duration; State::COUNT]);
 
@@ -113,6 +118,7 @@ impl Default for Timeouts {
                 State::UdpUnreplied | State::IcmpUnreplied | State::IcmpReplied => 30,
                 State::UdpReplied => 120,
                 State::OtherUnreplied | State::OtherReplied => 600,
+                State::Cut => 300,
             })
         }))
     }
@@ -178,9 +184,9 @@ impl Transport {
         matches!(self, Self::Tcp(flags) if opens(flags))
     }
 
-    /// A TCP packet from the middle of a connection.
+    /// A TCP packet from the middle of a connection, or its end.
     pub fn is_midstream(self) -> bool {
-        matches!(self, Self::Tcp(flags) if !opens(flags) && !flags.contains(TcpFlags::RST))
+        matches!(self, Self::Tcp(flags) if !opens(flags))
     }
 
     /// The state of a flow whose first packet is this one.

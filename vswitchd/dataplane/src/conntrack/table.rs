@@ -146,12 +146,38 @@ impl Conntrack {
         let before = flow.state;
         let after = transport.next(before, direction, &mut flow.fins)?;
         if after != before || now.since(flow.touched) >= TOUCH {
-            flow.state = after;
-            flow.touched = now;
-            self.lists.unlink(&mut self.flows, id.0, before);
-            self.lists.push(&mut self.flows, id.0);
+            self.enter(id, after, now);
         }
         Ok(())
+    }
+
+    /// Marks the flow as cut: from now on it has the timeout of that, and makes
+    /// room for others if need be.
+    pub fn cut(&mut self, id: FlowId, now: Time) {
+        let flow = &mut self.flows[id.0 as usize];
+        flow.before_cut = flow.state;
+        self.enter(id, State::Cut, now);
+    }
+
+    /// Puts a flow that was cut back where it was in its life.
+    pub fn mend(&mut self, id: FlowId, now: Time) {
+        self.enter(id, self.flows[id.0 as usize].before_cut, now);
+    }
+
+    /// Restarts the flow's timeout, its state being what it is.
+    pub fn touch(&mut self, id: FlowId, now: Time) {
+        let flow = &self.flows[id.0 as usize];
+        if now.since(flow.touched) >= TOUCH {
+            self.enter(id, flow.state, now);
+        }
+    }
+
+    fn enter(&mut self, id: FlowId, state: State, now: Time) {
+        let flow = &mut self.flows[id.0 as usize];
+        let before = std::mem::replace(&mut flow.state, state);
+        flow.touched = now;
+        self.lists.unlink(&mut self.flows, id.0, before);
+        self.lists.push(&mut self.flows, id.0);
     }
 
     /// Forgets the flow.

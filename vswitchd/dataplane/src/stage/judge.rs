@@ -32,8 +32,9 @@ pub(crate) fn decide(
     let flow = &arrived.flow;
     let bytes = frame.packet_len();
     match local.flows.find(&flow.key) {
-        Some((id, quoted)) if flow.is_error => related(world, local, arrived, id, quoted),
+        Some((id, quoted)) if flow.is_error => related(world, local, now, arrived, id, quoted),
         Some((id, _)) if flow.transport.opens() && local.flows.flow(id).state.is_over() => {
+            original(world, local, now, arrived)?;
             local.flows.remove(id);
             begin(world, local, now, arrived, bytes)
         }
@@ -59,10 +60,15 @@ fn known(
             local.flows.remove(id);
             return begin(world, local, now, arrived, bytes);
         }
-        judge_again(world, local, id);
+        judge_again(world, local, now, id);
     }
     if let Some(denied) = local.flows.flow(id).denied {
-        if !arrived.flow.transport.opens() {
+        let begins = match arrived.flow.transport.opens() {
+            true => original(world, local, now, arrived),
+            false => Err(denied),
+        };
+        if let Err(denied) = begins {
+            local.flows.touch(id, now);
             return Err(denied.into());
         }
         local.flows.remove(id);
@@ -127,9 +133,10 @@ fn begin(
     Ok(adjacency)
 }
 
-/// Policy's word on a new flow. Shortly after a start, a TCP packet from the
-/// middle of a connection may also be its other end's: the connection was
-/// allowed before, and this is how it survives the restart.
+/// Policy's word on a new flow, as its first packet would have carried it. Which
+/// end began a connection that is met in the middle nobody knows: either of them
+/// must be allowed to have. Shortly after a start, one of them is enough: the
+/// connection was allowed before, and this is how it survives the restart.
 fn original(
     world: &Snapshot,
     local: &Local,
@@ -146,16 +153,16 @@ fn original(
         };
         policy::ask(world, &question)
     };
-    let Err(denied) = ask(&flow.key, arrived.port, flow.icmp) else {
-        return Ok(flow.key);
-    };
-    if flow.transport.is_midstream() && now < local.pick_up_until {
-        let reversed = flow.key.reversed();
-        if ask(&reversed, port_of(world, reversed.src), None).is_ok() {
-            return Ok(reversed);
-        }
+    let seen = ask(&flow.key, arrived.port, flow.icmp).map(|_| flow.key);
+    if !flow.transport.is_midstream() {
+        return seen;
     }
-    Err(denied)
+    let reversed = flow.key.reversed();
+    let other = ask(&reversed, port_of(world, reversed.src), None).map(|_| reversed);
+    match now < local.pick_up_until {
+        true => seen.or(other.or(seen)),
+        false => other.and(seen),
+    }
 }
 
 /// The flow was that of an earlier pod with the same address.
@@ -172,7 +179,7 @@ fn is_inherited(world: &Snapshot, local: &mut Local, id: FlowId) -> bool {
 /// Judges a flow that an older snapshot judged by this one. One that is denied
 /// now is cut, unless the policy that denies it keeps what it had allowed; one
 /// that was cut is not revived by a policy that would have kept it.
-fn judge_again(world: &Snapshot, local: &mut Local, id: FlowId) {
+fn judge_again(world: &Snapshot, local: &mut Local, now: Time, id: FlowId) {
     let flow = local.flows.flow(id);
     let (key, was_cut, was_kept) = (flow.original(), flow.denied.is_some(), flow.kept);
     let question = Question {
@@ -185,6 +192,11 @@ fn judge_again(world: &Snapshot, local: &mut Local, id: FlowId) {
     let is_kept = standing == Ok(Standing::Kept);
     flow.judged = world.generation;
     (flow.denied, flow.kept) = (standing.err(), is_kept);
+    match (was_cut, standing.is_err()) {
+        (false, true) => local.flows.cut(id, now),
+        (true, false) => local.flows.mend(id, now),
+        _ => {}
+    }
     let counters = local.counters();
     counters
         .flows_cut
@@ -197,6 +209,7 @@ fn judge_again(world: &Snapshot, local: &mut Local, id: FlowId) {
 fn related(
     world: &Snapshot,
     local: &mut Local,
+    now: Time,
     arrived: &Arrived,
     id: FlowId,
     quoted: Direction,
@@ -206,7 +219,7 @@ fn related(
             local.flows.remove(id);
             return Err(DropReason::IcmpUnrelated.into());
         }
-        judge_again(world, local, id);
+        judge_again(world, local, now, id);
     }
     if let Some(denied) = local.flows.flow(id).denied {
         return Err(denied.into());
