@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::persistent::Pages;
+use super::number;
 
 /// Some identities that every rule in force treats alike as peers.
 #[derive(Debug)]
@@ -13,14 +13,12 @@ struct Class {
     identities: u32,
 }
 
-/// Every class, by number. Numbers are not used twice.
+/// Every class, by number.
 #[derive(Debug, Default)]
 pub(super) struct Classes {
     classes: FxHashMap<u32, Class>,
     by_features: FxHashMap<Arc<[u32]>, u32>,
-    next: u32,
-    /// The features of each class, ascending.
-    pub(super) features: Pages<Arc<[u32]>>,
+    free: Vec<u32>,
 }
 
 impl Classes {
@@ -44,7 +42,7 @@ impl Classes {
         let features = Arc::clone(&class.features);
         self.classes.remove(&number);
         self.forget(&features, number);
-        self.features.set(number, Arc::default());
+        self.free.push(number);
         true
     }
 
@@ -63,17 +61,14 @@ impl Classes {
         let class = self.classes.get_mut(&number).expect("a known class");
         let before = std::mem::replace(&mut class.features, Arc::clone(&features));
         self.forget(&before, number);
-        self.by_features
-            .entry(Arc::clone(&features))
-            .or_insert(number);
-        self.features.set(number, features);
+        self.by_features.entry(features).or_insert(number);
     }
 
     /// Makes a class of some identities of another, which is told separately.
     pub(super) fn add(&mut self, features: Arc<[u32]>, identities: u32) -> u32 {
-        let number = self.next;
-        self.next += 1;
-        self.features.set(number, Arc::clone(&features));
+        // As long as none is free, the numbers in use are those below their count.
+        let next = number(self.classes.len());
+        let number = self.free.pop().unwrap_or(next);
         self.by_features
             .entry(Arc::clone(&features))
             .or_insert(number);

@@ -12,7 +12,7 @@ use super::classes::Classes;
 use super::endpoints::Endpoints;
 use super::features::Features;
 use super::identity::{Identities, Profile};
-use super::names::{Names, ServedLists};
+use super::members::Members;
 use super::persistent::Pages;
 use super::reasons::ReasonBook;
 use super::selection::{self, Policies, Subject};
@@ -44,16 +44,15 @@ pub struct Compiler {
     identities: Identities,
     /// Profiles by identity.
     profiles: Pages<Profile>,
-    served: ServedLists,
     features: Features,
     classes: Classes,
+    members: Members,
     policies: Policies,
     /// Identities that subjects have.
     selected: selection::Subjects,
     /// What they must pass, by identity.
     programs: Pages<Option<Subject>>,
     tiers: Tiers,
-    names: Names,
     reasons: ReasonBook,
 }
 
@@ -82,14 +81,13 @@ impl Compiler {
             endpoints: Endpoints::default(),
             identities: Identities::default(),
             profiles: Pages::default(),
-            served: ServedLists::default(),
             features: Features::default(),
             classes: Classes::default(),
+            members: Members::default(),
             policies: Policies::default(),
             selected: selection::Subjects::new(),
             programs: Pages::default(),
             tiers: Tiers::default(),
-            names: Names::default(),
             reasons: ReasonBook::default(),
         }
     }
@@ -152,8 +150,6 @@ impl Compiler {
         Table {
             owners: self.endpoints.owners.clone(),
             profiles: self.profiles.clone(),
-            served: self.served.lists.clone(),
-            features: self.classes.features.clone(),
             subjects: self.programs.clone(),
             programs: self.tiers.programs.clone(),
             reasons: self.reasons.reasons.clone(),
@@ -174,10 +170,9 @@ impl Compiler {
         for key in &dirty.pods {
             self.renew_endpoint(key, &mut reselected);
         }
-        let outdated = if dirty.members {
-            self.tiers.holding_members()
-        } else {
-            Vec::new()
+        let outdated = match dirty.members {
+            true => self.members.renew(&self.cluster),
+            false => BTreeSet::new(),
         };
         self.assign_programs(&reselected, outdated);
         for rule in old_rules {
@@ -188,7 +183,8 @@ impl Compiler {
     }
 
     fn sweep(&mut self) {
-        for (_, identity) in self.identities.sweep() {
+        for (number, identity) in self.identities.sweep() {
+            self.profiles.set(number, Profile::default());
             if let Some(class) = identity.class {
                 self.leave_class(class);
             }

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::label_index::{Candidates, LabelIndex};
+use super::names::{Served, served};
 use super::number;
 use crate::model::{Labels, NamedPort, Selector};
 
 /// What a table knows of an identity.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Profile {
     /// Its class; no meaning for a number that is no identity's.
     pub(crate) class: u32,
-    /// Number of the list of ports it serves.
-    pub(crate) served: u32,
+    /// The ports it serves under names.
+    pub(crate) served: Arc<[Served]>,
 }
 
 /// What makes an identity.
@@ -36,8 +37,8 @@ pub(super) struct Identity {
     endpoints: u32,
     /// Its class, once it has one.
     pub(super) class: Option<u32>,
-    /// Number of the list of ports it serves.
-    pub(super) served: u32,
+    /// The ports it serves under names.
+    pub(super) served: Arc<[Served]>,
 }
 
 /// Every identity, by number. One without endpoints stays for a while: its pods often return.
@@ -85,7 +86,7 @@ impl Identities {
             ports: Arc::clone(&key.ports),
             endpoints: 1,
             class: None,
-            served: 0,
+            served: served(&key.ports),
         };
         let number = match self.free.pop() {
             Some(free) => free,

@@ -68,6 +68,15 @@ impl LabelIndex {
                 let exact = fewest.exact && parts.len() == 1;
                 Some(Candidates { exact, ..fewest })
             }
+            Selector::Any(parts) => {
+                let indexed: Option<Vec<_>> =
+                    parts.iter().map(|part| self.candidates(part)).collect();
+                let indexed = indexed?;
+                let exact = indexed.iter().all(|found| found.exact);
+                let all = indexed.iter().flat_map(|found| found.identities.iter());
+                let identities = Cow::Owned(all.copied().collect());
+                Some(Candidates { identities, exact })
+            }
             _ => None,
         }
     }

@@ -5,25 +5,25 @@
 //!    with a known identity changes one entry.
 //! 2. Every scope that a rule in force names is a [feature](features). Identities with the same
 //!    features are one [class](classes): what the rules see of a peer.
-//! 3. The policies of a tier that select the same endpoints are one [program] per direction: it
-//!    leads from the peer's class and the peer's [address](networks) through a [port map](ports)
-//!    to the first rule that matches.
+//! 3. The policies of a tier that select the same endpoints are one [program] per direction: a
+//!    matrix of bits, whose columns are rules and whose rows are found by the peer's class, its
+//!    [address](networks) and the [ports](ports). The first column that all rows share decides.
 //!
-//! So a verdict costs the same however many pods, policies and rules there are. The [`Compiler`]
-//! takes events and redoes what they touch; a [`Table`] it gives out shares everything else with
-//! the one before ([persistent]).
+//! So a verdict costs the same however many pods and policies there are; 64 rules that select one
+//! pod in one tier cost it one word. The [`Compiler`] takes events and redoes what they touch; a
+//! [`Table`] it gives out shares everything else with the one before ([persistent]).
 //!
 //! Only policies that select a subject are compiled. A node needs its own pods as subjects, so the
 //! 10,000 policies of a cluster cost it the few hundred that concern it.
 
-mod candidates;
-mod check;
 mod classes;
 mod compiler;
 mod endpoints;
+mod ends;
 mod features;
 mod identity;
 mod label_index;
+mod members;
 mod names;
 mod networks;
 mod persistent;
@@ -31,18 +31,17 @@ mod ports;
 mod program;
 mod reasons;
 mod replace;
+mod rows;
 mod selection;
 mod stretches;
 mod tiers;
 mod traffic;
 
-pub(crate) use check::{Party, Question};
 pub use compiler::{Compiler, Subjects};
 pub(crate) use endpoints::{Owner, Owners};
 pub(crate) use identity::Profile;
-pub(crate) use names::Served;
 pub(crate) use persistent::Pages;
-pub(crate) use program::TierProgram;
+pub(crate) use program::{Party, Question, TierProgram};
 pub(crate) use reasons::Reasons;
 pub(crate) use selection::Subject;
 

@@ -1,47 +1,101 @@
-//! Network maps: what holds for an address.
+//! Addresses: ranges of both families, and which columns mean them.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use rustc_hash::FxHashMap;
 
-use super::stretches::{Range, Stretches, without};
+use super::rows::RowBook;
+use super::stretches::{Group, Range, Stretches, common, without};
 
-/// Values by address. A v4 block says nothing about v6 addresses.
+/// Addresses of both families, as ranges.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Addresses {
+    v4: Vec<Range<u32>>,
+    v6: Vec<Range<u128>>,
+}
+
+impl Addresses {
+    /// Every address.
+    pub(super) fn all() -> Self {
+        Self {
+            v4: vec![(0, u32::MAX)],
+            v6: vec![(0, u128::MAX)],
+        }
+    }
+
+    /// The addresses in these blocks.
+    pub(super) fn of(nets: &[IpNet]) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for net in nets {
+            match net {
+                IpNet::V4(net) => v4.push((net.network().into(), net.broadcast().into())),
+                IpNet::V6(net) => v6.push((net.network().into(), net.broadcast().into())),
+            }
+        }
+        Self { v4, v6 }
+    }
+
+    /// Those that are in these blocks too.
+    pub(super) fn and(&self, nets: &[IpNet]) -> Self {
+        let nets = Self::of(nets);
+        Self {
+            v4: common(&self.v4, &nets.v4),
+            v6: common(&self.v6, &nets.v6),
+        }
+    }
+
+    /// Those that are in none of these blocks.
+    pub(super) fn except(&self, nets: &[IpNet]) -> Self {
+        let holes = Self::of(nets);
+        let outside4 = self.v4.iter().flat_map(|range| without(*range, &holes.v4));
+        let outside6 = self.v6.iter().flat_map(|range| without(*range, &holes.v6));
+        Self {
+            v4: outside4.collect(),
+            v6: outside6.collect(),
+        }
+    }
+
+    /// Both.
+    pub(super) fn or(mut self, mut other: Self) -> Self {
+        self.v4.append(&mut other.v4);
+        self.v6.append(&mut other.v6);
+        self
+    }
+}
+
+/// Rows by address.
 #[derive(Debug)]
-pub(crate) struct NetworkMap {
+pub(crate) struct NetworkIndex {
     v4: Stretches<u32>,
     v6: Stretches<u128>,
 }
 
-/// Addresses a rule means: inside `net`, in none of `holes`.
-#[derive(Clone, Debug)]
-pub(super) struct Block {
-    pub(super) net: IpNet,
-    pub(super) holes: Vec<IpNet>,
-    /// The rule's position.
-    pub(super) position: u32,
-}
-
-impl NetworkMap {
-    /// The map of these blocks. `value` is told the positions that hold for some addresses, in
-    /// ascending order, and says what stands for them.
-    pub(super) fn of(blocks: &[Block], mut value: impl FnMut(Vec<u32>) -> u32) -> Self {
+impl NetworkIndex {
+    /// The index of columns that mean these addresses, and of those that mean `always` any.
+    pub(super) fn of(
+        columns: FxHashMap<&Addresses, Vec<u32>>,
+        always: &[u64],
+        rows: &mut RowBook,
+    ) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for block in blocks {
-            match bounds(&block.net) {
-                Bounds::V4(whole) => cut(whole, block, Bounds::v4, &mut v4),
-                Bounds::V6(whole) => cut(whole, block, Bounds::v6, &mut v6),
-            }
+        for (addresses, columns) in columns {
+            v4.push(Group {
+                ranges: addresses.v4.clone(),
+                columns: columns.clone(),
+            });
+            v6.push(Group {
+                ranges: addresses.v6.clone(),
+                columns,
+            });
         }
-        let mut collected = |marks: &mut dyn Iterator<Item = u32>| value(marks.collect());
         Self {
-            v4: Stretches::of(&v4, &mut collected),
-            v6: Stretches::of(&v6, &mut collected),
+            v4: Stretches::of(&v4, always, rows),
+            v6: Stretches::of(&v6, always, rows),
         }
     }
 
-    /// What holds for an address.
+    /// The row of an address. A v4 block says nothing about v6 addresses.
     #[inline]
     pub(crate) fn at(&self, address: IpAddr) -> u32 {
         match address {
@@ -51,88 +105,37 @@ impl NetworkMap {
     }
 }
 
-/// First and last address of a block.
-enum Bounds {
-    V4((u32, u32)),
-    V6((u128, u128)),
-}
-
-impl Bounds {
-    fn v4(self) -> Option<(u32, u32)> {
-        match self {
-            Self::V4(bounds) => Some(bounds),
-            Self::V6(_) => None,
-        }
-    }
-
-    fn v6(self) -> Option<(u128, u128)> {
-        match self {
-            Self::V6(bounds) => Some(bounds),
-            Self::V4(_) => None,
-        }
-    }
-}
-
-fn bounds(net: &IpNet) -> Bounds {
-    match net {
-        IpNet::V4(net) => Bounds::V4((net.network().into(), net.broadcast().into())),
-        IpNet::V6(net) => Bounds::V6((net.network().into(), net.broadcast().into())),
-    }
-}
-
-fn cut<K: super::stretches::Point>(
-    whole: (K, K),
-    block: &Block,
-    family: fn(Bounds) -> Option<(K, K)>,
-    ranges: &mut Vec<Range<K>>,
-) {
-    let holes: Vec<_> = block
-        .holes
-        .iter()
-        .filter_map(|net| family(bounds(net)))
-        .collect();
-    let left = without(whole, &holes);
-    ranges.extend(
-        left.into_iter()
-            .map(|(from, to)| (from, to, block.position)),
-    );
-}
-
-/// The blocks that stand for an end of a rule which only speaks of addresses.
-pub(super) fn blocks(nets: Option<&[IpNet]>, holes: &[IpNet], position: u32) -> Vec<Block> {
-    let everything = ["0.0.0.0/0", "::/0"].map(|net| net.parse().expect("a network"));
-    let nets: BTreeSet<IpNet> = nets.unwrap_or(&everything).iter().copied().collect();
-    let block = |net| Block {
-        net,
-        holes: holes.to_vec(),
-        position,
-    };
-    nets.into_iter().map(block).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn net(text: &str) -> IpNet {
-        text.parse().expect("a network")
+    fn nets(texts: &[&str]) -> Vec<IpNet> {
+        texts
+            .iter()
+            .map(|text| text.parse().expect("a network"))
+            .collect()
     }
 
     #[test]
     fn a_hole_of_one_block_is_no_hole_of_another() {
-        let mut all = blocks(Some(&[net("10.0.0.0/8")]), &[net("10.1.0.0/16")], 0);
-        all.extend(blocks(Some(&[net("10.1.1.0/24")]), &[], 1));
-        all.extend(blocks(None, &[net("0.0.0.0/0")], 2));
-        let mut seen = Vec::new();
-        let map = NetworkMap::of(&all, |positions| {
-            seen.push(positions);
-            u32::try_from(seen.len() - 1).expect("few")
-        });
-        let at = |text: &str| seen[map.at(text.parse().expect("an address")) as usize].clone();
-        assert_eq!(at("10.2.0.1"), [0]);
-        assert!(at("10.1.0.1").is_empty());
-        assert_eq!(at("10.1.1.1"), [1]);
-        assert_eq!(at("fd00::1"), [2]);
-        assert!(at("255.255.255.255").is_empty());
+        let one = Addresses::of(&nets(&["10.0.0.0/8"])).except(&nets(&["10.1.0.0/16"]));
+        let other = Addresses::of(&nets(&["10.1.1.0/24"]));
+        let six = Addresses::all().except(&nets(&["0.0.0.0/0"]));
+        let columns = [(&one, vec![0]), (&other, vec![1]), (&six, vec![2])];
+        let mut rows = RowBook::new(4);
+        let index = NetworkIndex::of(columns.into_iter().collect(), &[0b1000], &mut rows);
+        let at = |text: &str| rows.rows.row(index.at(text.parse().expect("an address")))[0];
+        assert_eq!(at("10.2.0.1"), 0b1001);
+        assert_eq!(at("10.1.0.1"), 0b1000);
+        assert_eq!(at("10.1.1.1"), 0b1010);
+        assert_eq!(at("fd00::1"), 0b1100);
+        assert_eq!(at("255.255.255.255"), 0b1000);
+    }
+
+    #[test]
+    fn what_two_sets_have_in_common_is_of_one_family() {
+        let four = Addresses::all().and(&nets(&["10.0.0.0/8"]));
+        assert_eq!(four, Addresses::of(&nets(&["10.0.0.0/8"])));
+        assert_eq!(four.and(&nets(&["fd00::/8"])), Addresses::of(&[]));
     }
 }

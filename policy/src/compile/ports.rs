@@ -1,20 +1,20 @@
-//! Port maps: which rules of a list may mean this traffic.
+//! Port indexes: which columns mean traffic at one of its ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
-use super::candidates::CandidateLists;
-use super::names::{Names, Served};
-use super::stretches::Stretches;
-use super::traffic::{Cover, Spot};
+use super::names::{Name, Served};
+use super::rows::{RowBook, Rows};
+use super::stretches::{Group, Stretches};
+use super::traffic::{Cover, Spot, of};
 
-/// For a list of rules, the [candidates](super::candidates) for some traffic.
+/// Rows by protocol, point and the names under which the point's port is served.
 #[derive(Debug)]
-pub(crate) struct PortMap {
-    /// Candidates for protocols without an entry.
+pub(crate) struct PortIndex {
+    /// The row of protocols without an entry.
     others: u32,
-    protocols: Box<[Line]>,
+    lines: Box<[Line]>,
 }
 
 /// The points of a protocol.
@@ -22,79 +22,150 @@ pub(crate) struct PortMap {
 struct Line {
     protocol: u8,
     by_point: Stretches<u32>,
-    /// Candidates by the name of the destination's port.
-    by_name: FxHashMap<u32, u32>,
+    /// Columns besides, by name.
+    by_name: FxHashMap<Name, u32>,
+    /// What is taken away again; most programs have none.
+    exceptions: Option<Box<Exceptions>>,
 }
 
-/// A rule as a port map needs it.
-#[derive(Clone, Debug)]
-pub(super) struct Painted {
-    /// What its traffic covers.
-    pub(super) covers: Vec<Cover>,
-    /// A match of index entries is a match of the rule.
-    pub(super) certain: bool,
+#[derive(Debug)]
+struct Exceptions {
+    by_point: Stretches<u32>,
+    by_name: FxHashMap<Name, u32>,
 }
 
-impl PortMap {
-    /// The map of the rules at these ascending positions.
-    pub(super) fn of(
-        positions: &[u32],
-        rules: &[Painted],
-        lists: &mut CandidateLists,
-        names: &mut Names,
-    ) -> Self {
-        let covers = |position: &u32| &rules[*position as usize].covers;
-        let certain = |position: u32| rules[position as usize].certain;
-        let protocols: BTreeSet<u8> = positions
+/// Which columns the covers of an end belong to.
+pub(super) type Covers<'c> = Vec<(u32, &'c Cover)>;
+
+impl PortIndex {
+    /// The index of these covers.
+    pub(super) fn of(covers: &Covers<'_>, rows: &mut RowBook) -> Self {
+        let protocols: BTreeSet<u8> = covers
             .iter()
-            .flat_map(|position| covers(position).iter().flat_map(|cover| &cover.protocols))
+            .flat_map(|(_, cover)| &cover.protocols)
             .copied()
             .collect();
-        let everywhere = |position: &&u32| covers(position).iter().any(|cover| cover.others);
-        let others = lists.of(&mut positions.iter().filter(everywhere).copied(), certain);
-        let line = |protocol| {
-            let mut ranges = Vec::new();
-            let mut named: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
-            for position in positions {
-                for cover in covers(position) {
-                    let points = cover.of_protocol(protocol);
-                    ranges.extend(points.into_iter().map(|(from, to)| (from, to, *position)));
-                    for (_, name) in cover.names.iter().filter(|(own, _)| *own == protocol) {
-                        named.entry(name).or_default().insert(*position);
-                    }
-                }
-            }
-            Line {
-                protocol,
-                by_point: Stretches::of(&ranges, |covering| lists.of(covering, certain)),
-                by_name: named
-                    .into_iter()
-                    .map(|(name, at)| (names.number(name), lists.of(&mut at.into_iter(), certain)))
-                    .collect(),
-            }
-        };
-        let protocols = protocols.into_iter().map(line).collect();
-        Self { others, protocols }
+        let everywhere = covers.iter().filter(|(_, cover)| cover.others);
+        let others = rows.of(everywhere.map(|(column, _)| *column));
+        let lines = protocols
+            .into_iter()
+            .map(|protocol| Line::of(protocol, covers, rows));
+        Self {
+            others,
+            lines: lines.collect(),
+        }
     }
 
-    /// Shows every list of candidates for this traffic to a destination that serves these ports.
+    /// Where this traffic lies at an end that serves these ports.
     #[inline]
-    pub(crate) fn visit(&self, spot: Spot, served: &[Served], mut see: impl FnMut(u32)) {
-        let line = self.protocols.iter().find(|l| l.protocol == spot.protocol);
+    pub(crate) fn find<'p>(&'p self, spot: Spot, served: &'p [Served]) -> Found<'p> {
+        let line = self
+            .lines
+            .iter()
+            .find(|line| line.protocol == spot.protocol);
         let Some(line) = line else {
-            see(self.others);
-            return;
+            return Found {
+                row: self.others,
+                names: None,
+                exceptions: None,
+            };
         };
-        see(line.by_point.at(spot.point));
-        if line.by_name.is_empty() {
-            return;
-        }
-        let at_this_port =
-            |own: &&Served| own.protocol == spot.protocol && u32::from(own.port) == spot.point;
-        for port in served.iter().filter(at_this_port) {
-            if let Some(list) = line.by_name.get(&port.name) {
-                see(*list);
-            }
+        let here = Here { spot, served };
+        let exceptions = line.exceptions.as_deref();
+        Found {
+            row: line.by_point.at(spot.point),
+            names: (!line.by_name.is_empty()).then_some((&line.by_name, here)),
+            exceptions: exceptions.map(|own| (own, own.by_point.at(spot.point), here)),
         }
     }
+}
+
+/// What an index holds of some traffic.
+pub(crate) struct Found<'p> {
+    row: u32,
+    names: Option<(&'p FxHashMap<Name, u32>, Here<'p>)>,
+    exceptions: Option<(&'p Exceptions, u32, Here<'p>)>,
+}
+
+impl Found<'_> {
+    /// A word of its columns.
+    #[inline]
+    pub(crate) fn word(&self, rows: &Rows, at: usize) -> u64 {
+        let mut meant = rows.row(self.row)[at];
+        if let Some((names, here)) = &self.names {
+            meant |= here.named(names, rows, at);
+        }
+        if let Some((exceptions, row, here)) = &self.exceptions {
+            meant &= !rows.row(*row)[at] & !here.named(&exceptions.by_name, rows, at);
+        }
+        meant
+    }
+}
+
+/// A port and what is served there.
+#[derive(Clone, Copy)]
+struct Here<'p> {
+    spot: Spot,
+    served: &'p [Served],
+}
+
+impl Here<'_> {
+    fn named(&self, by_name: &FxHashMap<Name, u32>, rows: &Rows, at: usize) -> u64 {
+        let Spot { protocol, point } = self.spot;
+        let here = |own: &&Served| own.protocol == protocol && u32::from(own.port) == point;
+        let found = self
+            .served
+            .iter()
+            .filter(here)
+            .filter_map(|own| by_name.get(&own.name));
+        found.fold(0, |bits, row| bits | rows.row(*row)[at])
+    }
+}
+
+impl Line {
+    fn of(protocol: u8, covers: &Covers<'_>, rows: &mut RowBook) -> Self {
+        let group = |column: u32, ranges| Group {
+            ranges,
+            columns: vec![column],
+        };
+        let own = |(column, cover): &(u32, &Cover)| group(*column, cover.of_protocol(protocol));
+        let except =
+            |(column, cover): &(u32, &Cover)| group(*column, of(&cover.not_ranges, protocol));
+        let nothing = super::rows::row(rows.rows.words(), []);
+        let by_name = rows_by_name(covers, protocol, |cover| &cover.names, rows);
+        let not_by_name = rows_by_name(covers, protocol, |cover| &cover.not_names, rows);
+        let excepted: Vec<_> = covers.iter().map(except).collect();
+        let has_exceptions =
+            !not_by_name.is_empty() || excepted.iter().any(|group| !group.ranges.is_empty());
+        let meant: Vec<_> = covers.iter().map(own).collect();
+        Self {
+            protocol,
+            by_point: Stretches::of(&meant, &nothing, rows),
+            by_name,
+            exceptions: has_exceptions.then(|| {
+                Box::new(Exceptions {
+                    by_point: Stretches::of(&excepted, &nothing, rows),
+                    by_name: not_by_name,
+                })
+            }),
+        }
+    }
+}
+
+fn rows_by_name(
+    covers: &Covers<'_>,
+    protocol: u8,
+    names: impl Fn(&Cover) -> &Vec<(u8, Name)>,
+    rows: &mut RowBook,
+) -> FxHashMap<Name, u32> {
+    let mut columns: BTreeMap<Name, BTreeSet<u32>> = BTreeMap::new();
+    for (column, cover) in covers {
+        for (_, name) in names(cover).iter().filter(|(own, _)| *own == protocol) {
+            columns.entry(*name).or_default().insert(*column);
+        }
+    }
+    columns
+        .into_iter()
+        .map(|(name, columns)| (name, rows.of(columns)))
+        .collect()
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::rows::{RowBook, clear, set};
+
 /// A point on a line that has a first and a last one.
 pub(crate) trait Point: Copy + Ord {
     /// The first.
@@ -34,35 +36,44 @@ pub(crate) struct Stretches<K> {
     values: Box<[u32]>,
 }
 
-/// Something that covers all points from the first to the second, both included.
-pub(crate) type Range<K> = (K, K, u32);
+/// All points from the first to the second, both included; none when it ends before it begins.
+pub(crate) type Range<K> = (K, K);
+
+/// Columns that hold on the same ranges.
+#[derive(Clone, Debug)]
+pub(super) struct Group<K> {
+    pub(super) ranges: Vec<Range<K>>,
+    pub(super) columns: Vec<u32>,
+}
 
 impl<K: Point> Stretches<K> {
-    /// Cuts overlapping ranges into stretches. `value` is told which ranges cover a stretch, by
-    /// their third part in ascending order, each once, and says what holds there. A range that
-    /// ends before it begins covers nothing.
-    pub(crate) fn of(
-        ranges: &[Range<K>],
-        mut value: impl FnMut(&mut dyn Iterator<Item = u32>) -> u32,
-    ) -> Self {
-        let mut edges: BTreeMap<K, Vec<(bool, u32)>> = BTreeMap::new();
+    /// The number of the row that holds everywhere in each stretch: the columns of the groups that
+    /// cover it, and those of `always`.
+    ///
+    /// Cost: about the columns that begin or end somewhere, and a row for each stretch.
+    pub(super) fn of(groups: &[Group<K>], always: &[u64], rows: &mut RowBook) -> Self {
+        let mut edges: BTreeMap<K, Vec<(bool, usize)>> = BTreeMap::new();
         edges.insert(K::FIRST, Vec::new());
-        for (start, end, mark) in ranges.iter().filter(|(start, end, _)| start <= end) {
-            edges.entry(*start).or_default().push((true, *mark));
-            if let Some(after) = end.after() {
-                edges.entry(after).or_default().push((false, *mark));
+        for (group, Group { ranges, .. }) in groups.iter().enumerate() {
+            for (start, end) in ranges.iter().filter(|(start, end)| start <= end) {
+                edges.entry(*start).or_default().push((true, group));
+                if let Some(after) = end.after() {
+                    edges.entry(after).or_default().push((false, group));
+                }
             }
         }
-        let mut covering = BTreeMap::new();
+        let mut held = Held::new(always);
         let (mut starts, mut values) = (Vec::new(), Vec::new());
         for (point, changes) in edges {
-            for (begins, mark) in changes {
-                count(&mut covering, begins, mark);
+            for (begins, group) in changes {
+                for column in &groups[group].columns {
+                    held.count(*column, begins);
+                }
             }
-            let found = value(&mut covering.keys().copied());
-            if values.last() != Some(&found) {
+            let row = rows.number(&held.row);
+            if values.last() != Some(&row) {
                 starts.push(point);
-                values.push(found);
+                values.push(row);
             }
         }
         Self {
@@ -78,14 +89,30 @@ impl<K: Point> Stretches<K> {
     }
 }
 
-fn count(covering: &mut BTreeMap<u32, usize>, begins: bool, mark: u32) {
-    let held = covering.entry(mark).or_default();
-    if begins {
-        *held += 1;
-    } else {
-        *held -= 1;
-        if *held == 0 {
-            covering.remove(&mark);
+/// The columns that hold at a point, with how many ranges say so.
+struct Held {
+    row: Vec<u64>,
+    counts: Vec<u32>,
+}
+
+impl Held {
+    fn new(always: &[u64]) -> Self {
+        Self {
+            row: always.to_vec(),
+            counts: vec![0; always.len() * super::rows::WORD],
+        }
+    }
+
+    fn count(&mut self, column: u32, begins: bool) {
+        let count = &mut self.counts[column as usize];
+        if begins {
+            *count += 1;
+            set(&mut self.row, column);
+        } else {
+            *count -= 1;
+            if *count == 0 {
+                clear(&mut self.row, column);
+            }
         }
     }
 }
@@ -108,28 +135,48 @@ pub(crate) fn without<K: Point>((start, end): (K, K), holes: &[(K, K)]) -> Vec<(
     left
 }
 
+/// What two lists of ranges have in common.
+pub(crate) fn common<K: Point>(one: &[Range<K>], other: &[Range<K>]) -> Vec<Range<K>> {
+    let mut found = Vec::new();
+    for (from, to) in one {
+        for (start, end) in other {
+            let (start, end) = (*from.max(start), *to.min(end));
+            if start <= end {
+                found.push((start, end));
+            }
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    const NONE: u32 = u32::MAX;
-
-    fn lowest(ranges: &[Range<u32>]) -> Stretches<u32> {
-        Stretches::of(ranges, |covering| covering.next().unwrap_or(NONE))
+    fn group(ranges: &[(u32, u32)], columns: &[u32]) -> Group<u32> {
+        Group {
+            ranges: ranges.to_vec(),
+            columns: columns.to_vec(),
+        }
     }
 
     #[test]
-    fn the_lowest_mark_wins_where_ranges_overlap() {
-        let stretches = lowest(&[(10, 20, 5), (15, 30, 2), (u32::MAX, u32::MAX, 1)]);
-        assert_eq!(*stretches.starts, [0, 10, 15, 31, u32::MAX]);
-        assert_eq!(*stretches.values, [NONE, 5, 2, NONE, 1]);
-    }
-
-    #[test]
-    fn a_range_that_ends_before_it_begins_covers_nothing() {
-        assert_eq!(*lowest(&[(20, 10, 1)]).values, [NONE]);
+    fn a_stretch_has_the_columns_of_every_group_that_covers_it() {
+        let mut rows = RowBook::new(4);
+        let groups = [
+            group(&[(10, 20), (18, 25), (u32::MAX, u32::MAX)], &[0]),
+            group(&[(15, 30), (20, 10)], &[1, 2]),
+        ];
+        let stretches = Stretches::of(&groups, &[0b1000], &mut rows);
+        assert_eq!(*stretches.starts, [0, 10, 15, 26, 31, u32::MAX]);
+        let row = |point| rows.rows.row(stretches.at(point))[0];
+        assert_eq!(
+            [0, 10, 15, 26, 31].map(row),
+            [0b1000, 0b1001, 0b1111, 0b1110, 0b1000]
+        );
+        assert_eq!(row(u32::MAX), 0b1001);
     }
 
     #[test]
@@ -148,11 +195,13 @@ mod tests {
         fn stretches_say_what_a_scan_says(
             ranges in prop::collection::vec((0u32..30, 0u32..30, 0u32..5), 0..12),
         ) {
-            let stretches = lowest(&ranges);
+            let groups: Vec<_> = ranges.iter().map(|(a, b, c)| group(&[(*a, *b)], &[*c])).collect();
+            let mut rows = RowBook::new(5);
+            let stretches = Stretches::of(&groups, &[0], &mut rows);
             for point in 0..32 {
-                let covers = |(from, to, _): &&Range<u32>| *from <= point && point <= *to;
-                let scan = ranges.iter().filter(covers).map(|range| range.2).min();
-                prop_assert_eq!(stretches.at(point), scan.unwrap_or(NONE));
+                let covers = |(from, to, _): &&(u32, u32, u32)| *from <= point && point <= *to;
+                let scan = super::super::rows::row(1, ranges.iter().filter(covers).map(|r| r.2));
+                prop_assert_eq!(rows.rows.row(stretches.at(point)), scan);
             }
         }
 

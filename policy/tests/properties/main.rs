@@ -51,13 +51,17 @@ fn denial(cluster: &Cluster, reason: &RuleDescription) -> Denial {
         _ => return Denial::default(),
     };
     let policies = || by.iter().map(|key| &cluster.policies()[*key]);
+    let says = |reply| policies().any(|policy| policy.deny == Some(reply));
+    let keeps = policies().all(|policy| policy.established == Some(Established::Keep));
     Denial {
-        reply: policies()
-            .find_map(|policy| policy.deny)
-            .unwrap_or(Reply::Drop),
-        established: policies()
-            .find_map(|policy| policy.established)
-            .unwrap_or(Established::Recheck),
+        reply: match says(Reply::Reject) && !says(Reply::Drop) {
+            true => Reply::Reject,
+            false => Reply::Drop,
+        },
+        established: match keeps {
+            true => Established::Keep,
+            false => Established::Recheck,
+        },
     }
 }
 

@@ -8,7 +8,7 @@ use super::Compiler;
 use crate::compile::identity::Profile;
 use crate::compile::number;
 use crate::compile::tiers::{ByClass, users};
-use crate::model::{Labels, Namespaces, Scope};
+use crate::model::{Labels, Members, Namespaces, Scope};
 
 impl Compiler {
     /// Puts an identity into the class of its features.
@@ -42,7 +42,7 @@ impl Compiler {
             }
         }
         for program in users(&self.features, &features) {
-            self.tiers.patch(program, class, None, &mut self.names);
+            self.tiers.patch(program, class, None);
         }
     }
 
@@ -54,26 +54,30 @@ impl Compiler {
             }
         }
         for program in users(&self.features, features) {
-            self.tiers
-                .patch(program, class, Some(features), &mut self.names);
+            self.tiers.patch(program, class, Some(features));
         }
     }
 
     fn set_class(&mut self, identity: u32, class: u32) {
         let slot = self.identities.slot(identity);
         slot.class = Some(class);
-        let served = slot.served;
+        let served = Arc::clone(&slot.served);
         self.profiles.set(identity, Profile { class, served });
     }
 
     /// The feature of a scope for a program. A new one divides the classes that have it in part.
     pub(super) fn require(&mut self, scope: &Scope, program: u32) {
+        self.members.join(scope, program, &self.cluster);
+        if scope.members == Members::Nodes {
+            return;
+        }
         let (feature, is_new) = self.features.of(scope);
         if is_new {
             for (class, identities) in self.members(scope) {
                 self.divide(class, identities, feature);
             }
         }
+        self.tiers.name(program, feature);
         let feature = self.features.get_mut(feature).expect("just required");
         feature.users.insert(program);
     }

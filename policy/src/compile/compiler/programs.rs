@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Compiler, Reselected};
+use crate::compile::ends::Resolver;
 use crate::compile::program::Outcome;
 use crate::compile::selection::Subject;
-use crate::compile::tiers::{Context, Source, TierKey, scopes};
-use crate::model::{Action, EndOfTier, Policy, Rule};
+use crate::compile::tiers::{Source, TierKey, scopes};
+use crate::model::{Action, EndOfTier, Established, Policy, Reply, Rule};
 use crate::verdict::{Denial, Direction, RuleRef};
 
 impl Compiler {
     /// Gives each of these identities the programs of its policies, builds what is missing and
     /// rebuilds what is outdated.
-    pub(super) fn assign_programs(&mut self, reselected: &Reselected, outdated: Vec<u32>) {
+    pub(super) fn assign_programs(&mut self, reselected: &Reselected, outdated: BTreeSet<u32>) {
         let mut to_build = BTreeSet::new();
         let mut released = Vec::new();
         for identity in reselected {
@@ -76,6 +77,7 @@ impl Compiler {
         for feature in features {
             self.features.leave(feature, program);
         }
+        self.members.leave(program);
         if end != RuleRef::NO_DECISION {
             self.reasons.release(end);
         }
@@ -144,14 +146,12 @@ impl Compiler {
             rule: end,
             denial: self.denial(policies.iter().map(|number| of(number).1)),
         };
-        let mut context = Context {
-            cluster: &self.cluster,
+        let resolver = Resolver {
             features: &self.features,
-            classes: &self.classes,
-            names: &mut self.names,
+            members: &self.members,
         };
-        self.tiers
-            .build(program, &Source { rules, end }, &mut context);
+        let source = Source { rules, end };
+        self.tiers.build(program, &source, &resolver, &self.classes);
     }
 
     fn refer_to_rules(&mut self, number: u32, direction: Direction) {
@@ -167,14 +167,24 @@ impl Compiler {
         version.rules[direction as usize] = Some(rules.map(refer).collect());
     }
 
-    /// How a deny of these policies is carried out: as the first that says so wants.
-    fn denial<'p>(&self, policies: impl IntoIterator<Item = &'p Policy> + Clone) -> Denial {
-        let mut policies_again = policies.clone().into_iter();
-        let reply = policies.into_iter().find_map(|policy| policy.deny);
-        let established = policies_again.find_map(|policy| policy.established);
-        Denial {
-            reply: reply.unwrap_or(self.settings.reply),
-            established: established.unwrap_or(self.settings.established),
+    /// How a deny of these policies is carried out. Each of them denies: established flows are kept
+    /// only where all keep them, and a reply is sent where one asks for it and none forbids it.
+    fn denial<'p>(&self, policies: impl IntoIterator<Item = &'p Policy>) -> Denial {
+        let mut denial = self.settings;
+        let mut replies = BTreeSet::new();
+        let mut keep = true;
+        for policy in policies {
+            replies.extend(policy.deny.map(|reply| reply == Reply::Reject));
+            keep &= policy.established.unwrap_or(self.settings.established) == Established::Keep;
         }
+        if let Some(rejects) = replies.first() {
+            denial.reply = if *rejects { Reply::Reject } else { Reply::Drop };
+        }
+        denial.established = if keep {
+            Established::Keep
+        } else {
+            Established::Recheck
+        };
+        denial
     }
 }

@@ -112,8 +112,6 @@ impl Compiler {
                 subject,
             });
             if is_new {
-                let served = self.names.served(endpoint.named_ports);
-                self.identities.slot(identity).served = self.served.number(served);
                 let labels = self.cluster.namespace_labels(&key.namespace);
                 self.classify(identity, &labels);
             }
