@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use dataplane::conntrack::State;
 use dataplane::{DropReason, Generation};
 use packet::transport::TcpFlags;
-use packet::{Frame, build};
+use packet::{Frame, build, icmpv4};
 use policy::Settings;
 use policy::model::Established;
 
@@ -411,4 +411,29 @@ fn a_cut_connection_that_policy_allows_again_is_as_it_was() {
     let flows = house.nodes[M02].workers.iter();
     let flows: Vec<_> = flows.flat_map(|local| local.flows(house.now, 9)).collect();
     assert_eq!(flows[0].0.state, State::Established);
+}
+
+#[test]
+fn a_query_is_judged_again_by_the_code_it_had() {
+    let ping = |code| {
+        let header = icmpv4::Header {
+            kind: icmpv4::ECHO,
+            code,
+            rest: [0, 7, 0, code],
+        };
+        build::icmp(NGINX_MANUAL, NGINX, header, b"")
+    };
+    let mut house = house(Established::Recheck);
+    house.pod_sends(NGINX_MANUAL, &ping(1)).only_at_pod(NGINX);
+    let plain_pings = "---\n\
+         apiVersion: projectcalico.org/v3\n\
+         kind: NetworkPolicy\n\
+         metadata: {name: pings, namespace: default}\n\
+         spec:\n\
+         \x20 selector: app == 'nginx'\n\
+         \x20 ingress: [{action: Allow, protocol: ICMP, icmp: {type: 8, code: 0}}]\n";
+    house.policy(plain_pings);
+    house
+        .pod_sends(NGINX_MANUAL, &ping(1))
+        .died_of(M02, DropReason::PolicyIngress);
 }

@@ -59,6 +59,8 @@ pub struct Flow {
     /// end's next packet does not begin it anew the other way round. Its state
     /// is [`State::Cut`] then.
     pub denied: Option<Denied>,
+    /// ICMP code of its first packet, whose type is in the key.
+    pub icmp_code: u8,
     /// The state it was cut in.
     pub(super) before_cut: State,
     /// A newer policy denies it but lets it go on. A SYN on its ports is judged
@@ -88,6 +90,7 @@ impl Flow {
             born: Generation(0),
             judged: Generation(0),
             denied: None,
+            icmp_code: 0,
             before_cut: state,
             kept: false,
             fins: 0,

@@ -125,6 +125,7 @@ fn begin(
         .map_err(|_| DropReason::ConntrackFull)?;
     let entry = local.flows.flow(id);
     (entry.born, entry.judged) = (world.generation, world.generation);
+    entry.icmp_code = flow.icmp.map_or(0, |(_, code)| code);
     entry.count(direction, bytes);
     let way = entry.way(direction);
     (way.adjacency, way.arrived_by, way.generation) = (adjacency, arrived.port, world.generation);
@@ -182,10 +183,11 @@ fn is_inherited(world: &Snapshot, local: &mut Local, id: FlowId) -> bool {
 fn judge_again(world: &Snapshot, local: &mut Local, now: Time, id: FlowId) {
     let flow = local.flows.flow(id);
     let (key, was_cut, was_kept) = (flow.original(), flow.denied.is_some(), flow.kept);
+    let icmp = (key.dst_port as u8, flow.icmp_code);
     let question = Question {
         key: &key,
         origin: flow.origin,
-        icmp: (key.protocol == packet::Protocol::ICMP).then_some((key.dst_port as u8, 0)),
+        icmp: (key.protocol == packet::Protocol::ICMP).then_some(icmp),
         is_established: !was_cut,
     };
     let standing = policy::ask(world, &question);
