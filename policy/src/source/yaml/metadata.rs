@@ -58,10 +58,18 @@ impl<'a> Metadata<'a> {
 
     /// The namespace; "default" when none is written, as kubectl does.
     pub(super) fn namespace(&self) -> Result<String, ManifestError> {
-        match self.map.get("namespace") {
+        match self.written_namespace()? {
             Some(view) => Ok(object_name(&view)?.to_owned()),
             None => Ok("default".to_owned()),
         }
+    }
+
+    /// The namespace as it is written. An empty one is none, as the API server has it.
+    pub(super) fn written_namespace(&self) -> Result<Option<View<'a>>, ManifestError> {
+        let Some(view) = self.map.get("namespace") else {
+            return Ok(None);
+        };
+        Ok((!view.text()?.is_empty()).then_some(view))
     }
 
     pub(super) fn labels(&self) -> Result<Labels, ManifestError> {

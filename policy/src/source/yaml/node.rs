@@ -40,6 +40,9 @@ pub(super) struct Key {
     pub(super) name: String,
 }
 
+/// How many characters of a text an error shows.
+const SHOWN: usize = 200;
+
 impl Value {
     /// The value as an error shows it.
     pub(super) fn shown(&self) -> String {
@@ -48,10 +51,40 @@ impl Value {
             Self::Bool(value) => format!("boolean {value}"),
             Self::Integer(value) => format!("number {value}"),
             Self::Float(value) => format!("number {value}"),
-            Self::Text(value) => format!("{value:?}"),
+            Self::Text(value) => match value.char_indices().nth(SHOWN) {
+                Some((end, _)) => format!("{:?}...", &value[..end]),
+                None => format!("{value:?}"),
+            },
             Self::List(_) => "a list".to_owned(),
             Self::Map(_) => "a map".to_owned(),
         }
+    }
+}
+
+impl Node {
+    /// A JSON value as a tree, which stands nowhere.
+    pub(super) fn of_json(json: &serde_json::Value) -> Self {
+        use serde_json::Value as Json;
+        let key = |name: &String| Key {
+            place: Place::default(),
+            name: name.clone(),
+        };
+        let value = match json {
+            Json::Null => Value::Null,
+            Json::Bool(value) => Value::Bool(*value),
+            Json::Number(number) => match number.as_i64() {
+                Some(number) => Value::Integer(number),
+                None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            Json::String(text) => Value::Text(text.clone()),
+            Json::Array(items) => Value::List(items.iter().map(Self::of_json).collect()),
+            Json::Object(entries) => {
+                let entry = |(name, json)| (key(name), Self::of_json(json));
+                Value::Map(entries.iter().map(entry).collect())
+            }
+        };
+        let place = Place::default();
+        Self { place, value }
     }
 }
 
@@ -64,7 +97,7 @@ pub(super) fn documents(file: &str, text: &str) -> Result<Vec<Node>, ManifestErr
             max_documents: 10_000_000,
             max_total_scalar_bytes: 1 << 30,
         },
-        // YAML 1.2: `y`, `no` and `on` are text, so that a label may be called so.
+        // YAML 1.2; but see `boolean_of_yaml_1_1`.
         strict_booleans: true,
         with_snippet: false,
     };
@@ -95,9 +128,13 @@ fn place_of(location: serde_saphyr::Location) -> Place {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Value>::deserialize(deserializer)?;
+        let value = match &spanned.value {
+            Value::Text(text) => boolean_of_yaml_1_1(text, &spanned.defined).map(Value::Bool),
+            _ => None,
+        };
         Ok(Self {
             place: place_of(spanned.referenced),
-            value: spanned.value,
+            value: value.unwrap_or(spanned.value),
         })
     }
 }
@@ -105,11 +142,32 @@ impl<'de> Deserialize<'de> for Node {
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<String>::deserialize(deserializer)?;
-        Ok(Self {
-            place: place_of(spanned.referenced),
-            name: spanned.value,
-        })
+        let name = &spanned.value;
+        match boolean_of_yaml_1_1(name, &spanned.defined) {
+            Some(value) => Err(D::Error::custom(format!(
+                "expected a name (put {name} in quotes), found boolean {value}"
+            ))),
+            None => Ok(Self {
+                place: place_of(spanned.referenced),
+                name: spanned.value,
+            }),
+        }
     }
+}
+
+/// What the text is in YAML 1.1, if it stands there without quotes: kubectl reads that
+/// (sigs.k8s.io/yaml, goyaml.v2/resolve.go), and what it makes of `app: on` the API server refuses.
+///
+/// kubectl's `y` and `n` are text here. Other readers and writers of YAML 1.1 take them for text,
+/// too, and so nobody can have meant a boolean.
+fn boolean_of_yaml_1_1(text: &str, location: &serde_saphyr::Location) -> Option<bool> {
+    let value = match text {
+        "yes" | "Yes" | "YES" | "on" | "On" | "ON" => true,
+        "no" | "No" | "NO" | "off" | "Off" | "OFF" => false,
+        _ => return None,
+    };
+    let is_plain = location.span().len() == text.len() as u64;
+    is_plain.then_some(value)
 }
 
 impl<'de> Deserialize<'de> for Value {

@@ -393,3 +393,53 @@ fn removing_an_object_takes_it_away_once() {
     };
     assert!(!cluster.remove(&pod));
 }
+
+#[test]
+fn what_kubectl_reads_as_a_boolean_is_no_text_unless_it_is_quoted() {
+    let labelled = |value: &str| {
+        format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: x, labels: {{a: {value}}}}}\n")
+    };
+    for value in ["on", "off", "Yes", "no", "true"] {
+        let error = error(&labelled(value));
+        assert_eq!((error.line, error.column), (3, 33), "{value}");
+        assert_eq!(error.field, "metadata.labels.a");
+        let said = error.to_string();
+        assert!(
+            said.contains("expected text (put it in quotes), found boolean "),
+            "{said}"
+        );
+    }
+    let key = error(&labelled("x").replace("{a:", "{on:"));
+    let said = key.to_string();
+    assert!(
+        said.contains("expected a name (put on in quotes), found boolean true"),
+        "{said}"
+    );
+    assert_eq!((key.line, key.column), (3, 30), "{said}");
+    for value in ["'on'", "\"off\"", "y", "n", "oN", "none"] {
+        assert!(parse("a.yaml", &labelled(value)).is_ok(), "{value}");
+    }
+    assert!(parse("a.yaml", &labelled("x").replace("{a:", "{'on':")).is_ok());
+    let block = labelled("").replace(
+        "{name: x, labels: {a: }}",
+        "\n  name: x\n  labels:\n    a: |-\n      on",
+    );
+    assert!(parse("a.yaml", &block).is_ok(), "{block}");
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {hostNetwork: yes}}";
+    let [Object::Pod(pod)] = &parse("a.yaml", pod).expect("as kubectl reads it")[..] else {
+        panic!("one pod")
+    };
+    assert!(pod.host_network);
+}
+
+#[test]
+fn an_empty_namespace_is_none_as_the_api_server_has_it() {
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: ''}}";
+    let [Object::Pod(pod)] = &parse("a.yaml", pod).expect("a good pod")[..] else {
+        panic!("one pod")
+    };
+    assert_eq!(pod.namespace, "default");
+    let global = "{apiVersion: projectcalico.org/v3, kind: GlobalNetworkSet, \
+                  metadata: {name: s, namespace: ''}}";
+    assert!(parse("a.yaml", global).is_ok());
+}

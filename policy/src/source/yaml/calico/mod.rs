@@ -49,7 +49,7 @@ pub(super) fn read(object: &Map<'_>, metadata: &Metadata<'_>, kind: Kind) -> Rea
     let namespace = match kind {
         Kind::NetworkPolicy | Kind::NetworkSet => Some(metadata.namespace()?),
         Kind::GlobalNetworkPolicy | Kind::Tier | Kind::GlobalNetworkSet => {
-            no_namespace(object)?;
+            no_namespace(metadata)?;
             None
         }
     };
@@ -64,11 +64,11 @@ pub(super) fn read(object: &Map<'_>, metadata: &Metadata<'_>, kind: Kind) -> Rea
     }
 }
 
-fn no_namespace(object: &Map<'_>) -> Read<()> {
-    let written = object.require("metadata")?.map()?.get("namespace");
-    written.map_or(Ok(()), |view| {
-        Err(view.error(Problem::Conflict(
+fn no_namespace(metadata: &Metadata<'_>) -> Read<()> {
+    match metadata.written_namespace()? {
+        Some(view) => Err(view.error(Problem::Conflict(
             "objects of this kind are in no namespace: leave it out",
-        )))
-    })
+        ))),
+        None => Ok(()),
+    }
 }

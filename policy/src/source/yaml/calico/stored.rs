@@ -9,10 +9,14 @@
 use super::Read;
 use crate::model::Labels;
 use crate::source::yaml::metadata::{Metadata, PolicyAnnotations, policy_annotations, text_map};
-use crate::source::yaml::node::documents;
+use crate::source::yaml::node::Node;
 use crate::source::yaml::view::{Map, View};
 
 const ANNOTATION: &str = "projectcalico.org/metadata";
+
+/// All annotations of an object together are no longer (k8s.io/apimachinery, api/validation,
+/// `TotalAnnotationSizeLimitB`).
+const MAX_BYTES: usize = 256 << 10;
 
 /// The object's labels: its own, and those stored, of which its own win.
 pub(super) fn labels(object: &Map<'_>, metadata: &Metadata<'_>) -> Read<Labels> {
@@ -40,12 +44,14 @@ fn within<T>(object: &Map<'_>, field: &str, read: impl Fn(&Map<'_>) -> Read<T>) 
     let Some(view) = annotations.map()?.get(ANNOTATION) else {
         return Ok(None);
     };
-    let no_json = || view.invalid("metadata in JSON, as Calico writes it here");
-    let roots = documents(view.file, view.text()?).map_err(|_| no_json())?;
-    let [root] = roots.as_slice() else {
-        return Err(no_json());
+    let text = view.text()?;
+    let json = (text.len() <= MAX_BYTES).then(|| serde_json::from_str(text).ok());
+    let Some(json) = json.flatten() else {
+        let expected = "metadata in JSON, as Calico writes it here, at most 256 KiB";
+        return Err(view.invalid(expected));
     };
-    let root = View::document(view.file, root);
+    let root = Node::of_json(&json);
+    let root = View::document(view.file, &root);
     let found = root.map().and_then(|map| match map.get(field) {
         Some(inner) => read(&inner.map()?).map(Some),
         None => Ok(None),

@@ -102,6 +102,33 @@ metadata:
 }
 
 #[test]
+fn calicos_annotation_is_json_and_of_bounded_size() {
+    let with = |text: &str| {
+        let text = serde_json::to_string(text).expect("text");
+        format!(
+            "{{apiVersion: crd.projectcalico.org/v1, kind: GlobalNetworkSet, metadata: \
+             {{name: s, annotations: {{projectcalico.org/metadata: {text}}}}}}}"
+        )
+    };
+    let padded = |size: usize| format!("{{\"uid\": \"{}\"}}", "x".repeat(size));
+    set(&with(&padded(200 << 10)));
+    // In YAML, each of few aliases may stand for ever so much.
+    let bomb = "a: &a [x]\nb: &b [*a, *a]\nlabels: {}\n";
+    for bad in [
+        "{labels: {role: db}}",
+        bomb,
+        "{} {}",
+        &padded(256 << 10),
+        &"[".repeat(1000),
+    ] {
+        let errors = parse("s.yaml", &with(bad)).expect_err("no such metadata");
+        let said = errors[0].to_string();
+        assert!(said.contains("metadata in JSON, as Calico writes it here, at most 256 KiB"));
+        assert!(said.len() < 500, "{said}");
+    }
+}
+
+#[test]
 fn a_service_account_has_labels() {
     let text = "{apiVersion: v1, kind: ServiceAccount, secrets: [{name: s}], \
                 metadata: {name: web, namespace: x, labels: {role: front}, odd: 1}}";
