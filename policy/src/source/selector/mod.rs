@@ -19,6 +19,7 @@
 
 mod dialect;
 mod error;
+mod join;
 mod lexer;
 mod parser;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::dialect::{Dialect, Global, has};
 use super::error::{Fault, SelectorProblem};
+use super::join::{all_of, any_of};
 use super::lexer::{Lexeme, Lexer, Token};
 use super::{MAX_DEPTH, MAX_LENGTH};
 use crate::model::Selector;
@@ -58,7 +59,7 @@ impl<'a> Parser<'a> {
         while self.skip_sign("||")? {
             parts.push(self.conjunction()?);
         }
-        Ok(only_or(parts, Selector::Any))
+        Ok(any_of(parts))
     }
 
     fn conjunction(&mut self) -> Parsed<Selector> {
@@ -66,7 +67,7 @@ impl<'a> Parser<'a> {
         while self.skip_sign("&&")? {
             parts.push(self.operand()?);
         }
-        Ok(only_or(parts, Selector::All))
+        Ok(all_of(parts))
     }
 
     fn operand(&mut self) -> Parsed<Selector> {
@@ -227,12 +228,4 @@ impl<'a> Parser<'a> {
 
 fn not(inner: Selector) -> Selector {
     Selector::Not(Box::new(inner))
-}
-
-/// The only part, or all of them joined.
-fn only_or(mut parts: Vec<Selector>, join: fn(Vec<Selector>) -> Selector) -> Selector {
-    match parts.len() {
-        1 => parts.remove(0),
-        _ => join(parts),
-    }
 }

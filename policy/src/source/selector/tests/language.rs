@@ -63,6 +63,36 @@ fn and_binds_more_tightly_than_or() {
 }
 
 #[test]
+fn values_of_a_label_are_one_set_however_they_are_listed() {
+    let set = read("a in {'0', '1', '2', '3'}");
+    assert_eq!(read("a == '0' || a == '1' || a in {'2', '3'}"), set);
+    assert_eq!(
+        read("(a == '0' || (a == '1' || a == '3')) || a == '2'"),
+        set
+    );
+    assert_eq!(
+        read("a == '0' || has(b) || (a == '1' || b == '2')").to_string(),
+        "a in {'0', '1'} || has(b) || b == '2'"
+    );
+    let none = read("a not in {'0', '1', '2'}");
+    assert_eq!(read("a != '0' && (a not in {'1'} && !(a == '2'))"), none);
+    check("a != '0' && a != '1'", &["", "a=2"], &["a=0", "a=1"]);
+    // Both at once is another matter.
+    check("a == '0' && a == '1'", &[], &["a=0", "a=1"]);
+    check("a != '0' || a != '1'", &["", "a=0", "a=1"], &[]);
+}
+
+#[test]
+fn a_long_list_of_values_is_looked_up_at_once() {
+    let tests: Vec<String> = (0..4000).map(|n| format!("a=='{n}'")).collect();
+    let selector = read(&tests.join("||"));
+    let Some((key, values)) = selector.required_label() else {
+        panic!("expected a set, found {selector}")
+    };
+    assert_eq!((key, values.len()), ("a", 4000));
+}
+
+#[test]
 fn not_belongs_to_the_next_condition_and_two_cancel() {
     check("!a == '1' && has(b)", &["b=1", "a=2 b=1"], &["a=1 b=1", ""]);
     check("!(has(a) || has(b))", &["", "c=1"], &["a=1", "b=1"]);

@@ -3,6 +3,7 @@
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
+use super::super::join::{all_of, any_of};
 use super::{Dialect, Labels, Selector, parse, parse_as};
 
 fn key() -> impl Strategy<Value = String> {
@@ -39,7 +40,8 @@ fn some_labels() -> impl Strategy<Value = Labels> {
     proptest::collection::btree_map(key(), value(), 0..6)
 }
 
-/// The same tree without what leaves no trace in text: groups of one, and of none for a choice.
+/// The same tree without what leaves no trace in text, groups of one and of none for a choice, and
+/// joined as the reader joins.
 fn canonical(selector: Selector) -> Selector {
     let each = |parts: Vec<Selector>| parts.into_iter().map(canonical).collect::<Vec<_>>();
     match selector {
@@ -47,8 +49,9 @@ fn canonical(selector: Selector) -> Selector {
             canonical(parts.remove(0))
         }
         Selector::Any(parts) if parts.is_empty() => Selector::Not(Box::new(Selector::everything())),
-        Selector::All(parts) => Selector::All(each(parts)),
-        Selector::Any(parts) => Selector::Any(each(parts)),
+        Selector::All(parts) if parts.is_empty() => Selector::All(parts),
+        Selector::All(parts) => all_of(each(parts)),
+        Selector::Any(parts) => any_of(each(parts)),
         Selector::Not(inner) => Selector::Not(Box::new(canonical(*inner))),
         leaf => leaf,
     }
