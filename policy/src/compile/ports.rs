@@ -56,61 +56,72 @@ impl PortIndex {
         }
     }
 
-    /// Where this traffic lies at an end that serves these ports.
+    /// What the index holds of this traffic at an end that serves these ports.
     #[inline]
-    pub(crate) fn find<'p>(&'p self, spot: Spot, served: &'p [Served]) -> Found<'p> {
+    pub(crate) fn find<'p>(
+        &'p self,
+        spot: Spot,
+        served: &'p [Served],
+        rows: &'p Rows,
+    ) -> Found<'p> {
         let line = self
             .lines
             .iter()
             .find(|line| line.protocol == spot.protocol);
         let Some(line) = line else {
             return Found {
-                row: self.others,
-                names: None,
-                exceptions: None,
+                row: rows.row(self.others),
+                named: None,
             };
         };
-        let here = Here { spot, served };
-        let exceptions = line.exceptions.as_deref();
-        Found {
-            row: line.by_point.at(spot.point),
-            names: (!line.by_name.is_empty()).then_some((&line.by_name, here)),
-            exceptions: exceptions.map(|own| (own, own.by_point.at(spot.point), here)),
-        }
+        let row = rows.row(line.by_point.at(spot.point));
+        let has_more = !line.by_name.is_empty() || line.exceptions.is_some();
+        let named = has_more.then_some(Named {
+            line,
+            spot,
+            served,
+            rows,
+        });
+        Found { row, named }
     }
 }
 
-/// What an index holds of some traffic.
+/// The columns that mean some traffic.
 pub(crate) struct Found<'p> {
-    row: u32,
-    names: Option<(&'p FxHashMap<Name, u32>, Here<'p>)>,
-    exceptions: Option<(&'p Exceptions, u32, Here<'p>)>,
+    row: &'p [u64],
+    named: Option<Named<'p>>,
 }
 
 impl Found<'_> {
-    /// A word of its columns.
+    /// A word of them.
     #[inline]
-    pub(crate) fn word(&self, rows: &Rows, at: usize) -> u64 {
-        let mut meant = rows.row(self.row)[at];
-        if let Some((names, here)) = &self.names {
-            meant |= here.named(names, rows, at);
+    pub(crate) fn word(&self, at: usize) -> u64 {
+        match &self.named {
+            None => self.row[at],
+            Some(named) => named.word(self.row[at], at),
         }
-        if let Some((exceptions, row, here)) = &self.exceptions {
-            meant &= !rows.row(*row)[at] & !here.named(&exceptions.by_name, rows, at);
-        }
-        meant
     }
 }
 
-/// A port and what is served there.
-#[derive(Clone, Copy)]
-struct Here<'p> {
+/// Where names have a say.
+struct Named<'p> {
+    line: &'p Line,
     spot: Spot,
     served: &'p [Served],
+    rows: &'p Rows,
 }
 
-impl Here<'_> {
-    fn named(&self, by_name: &FxHashMap<Name, u32>, rows: &Rows, at: usize) -> u64 {
+impl Named<'_> {
+    fn word(&self, by_point: u64, at: usize) -> u64 {
+        let mut meant = by_point | self.columns(&self.line.by_name, at);
+        if let Some(exceptions) = &self.line.exceptions {
+            let row = exceptions.by_point.at(self.spot.point);
+            meant &= !self.rows.row(row)[at] & !self.columns(&exceptions.by_name, at);
+        }
+        meant
+    }
+
+    fn columns(&self, by_name: &FxHashMap<Name, u32>, at: usize) -> u64 {
         let Spot { protocol, point } = self.spot;
         let here = |own: &&Served| own.protocol == protocol && u32::from(own.port) == point;
         let found = self
@@ -118,7 +129,7 @@ impl Here<'_> {
             .iter()
             .filter(here)
             .filter_map(|own| by_name.get(&own.name));
-        found.fold(0, |bits, row| bits | rows.row(*row)[at])
+        found.fold(0, |bits, row| bits | self.rows.row(*row)[at])
     }
 }
 

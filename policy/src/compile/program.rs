@@ -84,31 +84,28 @@ impl TierProgram {
         let rows = &*self.rows;
         let by_class = self.peers.of_class(peer.class);
         let by_address = rows.row(self.peers.by_address.at(peer.address));
-        let by_destination = self
-            .destination
-            .find(Spot::of_destination(flow), destination.served);
+        let spot = Spot::of_destination(flow);
+        let by_destination = self.destination.find(spot, destination.served, rows);
         let by_source = self.source.as_deref();
-        let by_source = by_source.map(|index| index.find(Spot::of_source(flow), source.served));
+        let by_source = by_source.map(|i| i.find(Spot::of_source(flow), source.served, rows));
         let by_subject = self.subject.as_ref().map(|index| {
-            (
-                index.of_class(subject.class),
-                rows.row(index.by_address.at(subject.address)),
-            )
+            let by_address = rows.row(index.by_address.at(subject.address));
+            (index.of_class(subject.class), by_address)
         });
-        for word in 0..rows.words() {
-            let mut columns = by_class[word] & by_address[word];
+        for (at, (class, address)) in by_class.iter().zip(by_address).enumerate() {
+            let mut columns = class & address;
             if columns == 0 {
                 continue;
             }
-            columns &= by_destination.word(rows, word);
+            columns &= by_destination.word(at);
             if let Some(by_source) = &by_source {
-                columns &= by_source.word(rows, word);
+                columns &= by_source.word(at);
             }
             if let Some((class, address)) = by_subject {
-                columns &= class[word] & address[word];
+                columns &= class[at] & address[at];
             }
             if columns != 0 {
-                return Some(word * WORD + columns.trailing_zeros() as usize);
+                return Some(at * WORD + columns.trailing_zeros() as usize);
             }
         }
         None
