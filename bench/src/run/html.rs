@@ -20,6 +20,7 @@ h1 { font-size: 1.7em; margin-bottom: 0 } h2 { margin: 2.2em 0 .6em; border-bott
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .87em }
 th, td { padding: .25em .6em; text-align: right; border-bottom: 1px solid #eef0f3; white-space: nowrap }
 th:first-child, td:first-child { text-align: left } td small { color: #889 } tr:hover td { background: #fafbfc }
+svg { max-width: 100%; height: auto }
 .good { color: #2a7a3b; font-weight: 600 } .bad { color: #b3261e; font-weight: 600 }
 .dot { display: inline-block; width: .75em; height: .75em; border-radius: 50%; margin-right: .35em }
 .key span { margin-right: 1.2em } details { margin: .6em 0 } li { margin: .3em 0 }

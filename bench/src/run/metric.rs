@@ -23,6 +23,8 @@ pub struct Metric {
     pub unit: &'static str,
     /// Which way is better.
     pub better: Better,
+    /// Whether a ratio of two says something. A few retransmits against none do not.
+    pub compared: bool,
 }
 
 const fn more(id: &'static str, title: &'static str, unit: &'static str) -> Metric {
@@ -31,6 +33,7 @@ const fn more(id: &'static str, title: &'static str, unit: &'static str) -> Metr
         title,
         unit,
         better: Better::Higher,
+        compared: true,
     }
 }
 
@@ -40,6 +43,14 @@ const fn less(id: &'static str, title: &'static str, unit: &'static str) -> Metr
         title,
         unit,
         better: Better::Lower,
+        compared: true,
+    }
+}
+
+const fn count(id: &'static str, title: &'static str, unit: &'static str) -> Metric {
+    Metric {
+        compared: false,
+        ..less(id, title, unit)
     }
 }
 
@@ -49,12 +60,12 @@ pub const METRICS: [Metric; 25] = [
     more("tcp4", "TCP, 4 streams", "Gbit/s"),
     less("tcp1-cpu", "CPU for a GiB, 1 stream", "CPU s/GiB"),
     less("tcp4-cpu", "CPU for a GiB, 4 streams", "CPU s/GiB"),
-    less(
+    count(
         "tcp1-retransmits",
         "TCP retransmits, 1 stream",
         "segments/GiB",
     ),
-    less(
+    count(
         "tcp4-retransmits",
         "TCP retransmits, 4 streams",
         "segments/GiB",

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::{Error, Result, io_error},
     machine::Machine,
-    metric::METRICS,
+    metric::{self, METRICS},
     stats::Summary,
 };
 
@@ -212,9 +212,10 @@ impl Chapter {
         )
     }
 
-    /// The subject's values divided by a peer's, round by round.
+    /// The subject's values divided by a peer's, round by round; none for what is not to be compared so.
     #[must_use]
     pub fn ratio(&self, metric: &str, peer: &str) -> Option<Summary> {
+        metric::find(metric).filter(|metric| metric.compared)?;
         Summary::of_ratios(
             self.values(metric, self.subject()),
             self.values(metric, peer),

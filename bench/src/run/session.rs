@@ -10,7 +10,7 @@ use super::{
     probe::Probe,
     progress::Progress,
     report::{Chapter, Entry, Failure, Report, VERSION},
-    world::{Materials, World},
+    world::{self, Materials, World},
 };
 
 /// How long the bench listens to the machine before a round.
@@ -63,6 +63,7 @@ impl Plan {
 /// vswitchd's own world cannot be built, or the bench was interrupted.
 pub fn run(plan: &Plan, materials: &Materials, progress: &Progress) -> Result<Report> {
     let mut report = plan.report();
+    world::sweep();
     for topology in plan.topologies.iter().copied() {
         let mut chapter = Chapter {
             topology: topology.name().into(),
@@ -160,7 +161,7 @@ fn measure(
 /// First to last in even rounds, last to first in odd ones.
 fn in_turn<T>(worlds: &[T], round: usize) -> Vec<&T> {
     let forwards = worlds.iter();
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         forwards.collect()
     } else {
         forwards.rev().collect()

@@ -136,17 +136,17 @@ mod tests {
 
     #[test]
     fn a_figure_has_three_digits() {
-        let shown: Vec<String> = [1234.5, 99.94, 5.678, 0.1234, 0.0]
+        let written: Vec<String> = [1234.5, 99.94, 5.678, 0.1234, 0.0]
             .into_iter()
             .map(digits)
             .collect();
-        assert_eq!(shown, ["1234", "99.9", "5.68", "0.123", "0.00"]);
+        assert_eq!(written, ["1234", "99.9", "5.68", "0.123", "0.00"]);
     }
 
     #[test]
     fn a_spread_is_shown_where_there_is_one() {
         assert_eq!(
-            super::shown(Summary {
+            shown(Summary {
                 median: 1.0,
                 min: 0.5,
                 max: 2.0
@@ -154,7 +154,7 @@ mod tests {
             "1.00 [0.500–2.00]"
         );
         assert_eq!(
-            super::shown(Summary {
+            shown(Summary {
                 median: 1.0,
                 min: 1.0,
                 max: 1.0

@@ -13,7 +13,7 @@ mod wire;
 
 use std::{net::Ipv4Addr, thread, time::Duration};
 
-use lab::{Lab, binaries::Binaries};
+use lab::{Lab, binaries::Binaries, state::StateDir};
 
 use super::{
     contender::{Contender, Topology},
@@ -54,6 +54,22 @@ pub struct Materials {
     pub programs: Binaries,
     /// Another build of it to compare with.
     pub baseline: Option<Binaries>,
+}
+
+/// Removes the folders of worlds whose bench was killed; the worlds themselves went with it. What another bench holds stays.
+pub fn sweep() {
+    let dead = |state: &StateDir| !state.sandbox().is_some_and(|sandbox| sandbox.is_alive());
+    for state in StateDir::all().into_iter().flatten() {
+        if !state.name().starts_with(bare::LAB_PREFIX) || !dead(&state) {
+            continue;
+        }
+        // Asked again under the lock: until then another bench may have brought it up.
+        if let Ok(lock) = state.lock()
+            && dead(&state)
+        {
+            let _ = state.remove(lock);
+        }
+    }
 }
 
 impl World {

@@ -19,6 +19,9 @@ pub(super) const NODES: [&str; 2] = ["node-a", "node-b"];
 pub(super) const NODE_ADDRESSES: [Ipv4Addr; 2] =
     [Ipv4Addr::new(172, 16, 30, 6), Ipv4Addr::new(172, 16, 30, 7)];
 
+/// How the names of the bench's labs begin.
+pub(super) const LAB_PREFIX: &str = "bench-";
+
 /// The nodes of a topology as a lab's configuration, under a name no other bench has.
 pub(super) fn config(contender: Contender, topology: Topology) -> Result<Config> {
     let nodes: Vec<String> = (0..topology.nodes())
@@ -30,7 +33,7 @@ pub(super) fn config(contender: Contender, topology: Topology) -> Result<Config>
         })
         .collect();
     let text = format!(
-        "name = 'bench-{pid}-{place}-{name}'\nunderlay = {{ gateway = '172.16.30.1/24' }}\nnode = [{nodes}]\npool = [{{ name = 'pods', cidr = '10.244.0.0/16' }}]\n",
+        "name = '{LAB_PREFIX}{pid}-{place}-{name}'\nunderlay = {{ gateway = '172.16.30.1/24' }}\nnode = [{nodes}]\npool = [{{ name = 'pods', cidr = '10.244.0.0/16' }}]\n",
         pid = std::process::id(),
         place = topology.name(),
         name = contender.name(),
@@ -115,9 +118,9 @@ pub(super) fn route_as_calico(lab: &Lab, pod: Pod) -> Result<()> {
 
 /// `ip` commands on each of the two nodes; `of(own, other)` numbers the nodes from 0.
 pub(super) fn on_both(lab: &Lab, of: impl Fn(usize, usize) -> Vec<String>) -> Result<()> {
-    for own in 0..2 {
+    for (own, node) in NODES.into_iter().enumerate() {
         lab.sandbox()
-            .ip_batch("joining the nodes", Some(NODES[own]), &of(own, 1 - own))?;
+            .ip_batch("joining the nodes", Some(node), &of(own, 1 - own))?;
     }
     Ok(())
 }
