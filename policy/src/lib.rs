@@ -29,6 +29,6 @@ mod words;
 
 pub use compile::{Compiler, Subjects, compile};
 pub use model::{Cluster, Object, ObjectKey};
-pub use source::yaml::{ManifestError, load_dir, parse};
+pub use source::yaml::{ManifestError, is_manifest, load_dir, parse};
 pub use table::Table;
 pub use verdict::{Denial, Direction, Flow, RuleDescription, RuleRef, Settings, Verdict, protocol};

@@ -265,8 +265,9 @@ impl<P: Publisher> Engine<P> {
 
     /// Pods that start now are judged by the labels they have now.
     fn learn_pods(&mut self) {
-        if let (false, Some(pods)) = (self.unsettled.is_empty(), &mut self.pods) {
-            self.desired.apply(Update::Newcomers(pods.changed()));
+        if let Some(pods) = &mut self.pods {
+            let wanted = self.desired.unknown_to_policy(&self.unsettled);
+            self.desired.apply(Update::Newcomers(pods.find(&wanted)));
         }
     }
 

@@ -1,7 +1,11 @@
 //! What policy is compiled from: the policy source, the workloads, and what is not known yet.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
 
+use cni_shim::protocol::Attachment;
 use policy::{
     Cluster, Object, ObjectKey,
     model::{CALICO_NAME_LABEL, Kind, Namespaces, PodKey, Policy, Selector},
@@ -63,12 +67,32 @@ impl DesiredState {
         self.policy.policies().values().any(undecided)
     }
 
+    /// The Pods and Namespaces of these attachments that the last whole reading did not have.
+    pub(super) fn unknown_to_policy(&self, ids: &BTreeSet<Attachment>) -> BTreeSet<ObjectKey> {
+        let workloads = ids.iter().filter_map(|id| self.workloads.get(id));
+        let pods = workloads.filter(|workload| !workload.namespace.is_empty());
+        let keys = pods.flat_map(|pod| {
+            [
+                key(Kind::Pod, Some(&pod.namespace), &pod.pod),
+                key(Kind::Namespace, None, &pod.namespace),
+            ]
+        });
+        keys.filter(|key| !self.is_read(key)).collect()
+    }
+
+    fn is_read(&self, key: &ObjectKey) -> bool {
+        match (key.kind, &key.namespace) {
+            (Kind::Pod, Some(namespace)) => {
+                let pod = PodKey::new(namespace, &key.name);
+                self.policy.pods().contains_key(&pod)
+            }
+            (Kind::Namespace, None) => self.policy.namespaces().contains_key(&key.name),
+            _ => false,
+        }
+    }
+
     fn is_ahead(&self, kind: Kind, namespace: Option<&str>, name: &str) -> bool {
-        self.ahead.contains_key(&ObjectKey {
-            kind,
-            namespace: namespace.map(str::to_owned),
-            name: name.to_owned(),
-        })
+        self.ahead.contains_key(&key(kind, namespace, name))
     }
 
     /// After a whole reading: what it holds is no longer ahead of it. A reading that began before a
@@ -90,14 +114,26 @@ impl DesiredState {
         before != self.ahead.len()
     }
 
-    /// Takes in objects of the policy source ahead of its next whole reading.
+    /// Takes in objects of the policy source ahead of its next whole reading. Not what is known
+    /// already: half of a change must not be in force.
     pub(super) fn look_ahead(&mut self, objects: Vec<Object>) -> bool {
         let mut changed = false;
         for object in objects {
+            if self.is_read(&object.key()) {
+                continue;
+            }
             changed |= self.ahead.get(&object.key()) != Some(&object);
             self.ahead.insert(object.key(), object);
         }
         changed
+    }
+}
+
+fn key(kind: Kind, namespace: Option<&str>, name: &str) -> ObjectKey {
+    ObjectKey {
+        kind,
+        namespace: namespace.map(str::to_owned),
+        name: name.to_owned(),
     }
 }
 

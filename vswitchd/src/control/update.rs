@@ -19,7 +19,8 @@ pub enum Update {
     LinkGone(u32),
     /// The policy source was read.
     Policies(Arc<policy::Cluster>),
-    /// Pods and Namespaces of the policy source, ahead of its next whole reading.
+    /// Pods and Namespaces that are new in the policy source, ahead of its next whole reading. One
+    /// that is known already stays as it is until then.
     Newcomers(Vec<policy::Object>),
     /// The policy source is wrong; the last good policies stay in force.
     PoliciesRejected(Vec<String>),

@@ -155,6 +155,14 @@ impl Seen {
         let changed = files.filter(|(path, looks)| was(*path) != Some(*looks));
         changed.map(|(path, _)| path.clone()).collect()
     }
+
+    /// Was this file there?
+    #[must_use]
+    pub fn has(&self, file: &Path) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|files| files.contains_key(file))
+    }
 }
 
 fn look(directory: &Path) -> Seen {

@@ -95,7 +95,9 @@ pub(super) fn manifests(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn is_manifest(path: &Path) -> bool {
+/// Whether [`load_dir`] reads a file of this name.
+#[must_use]
+pub fn is_manifest(path: &Path) -> bool {
     let hidden = path
         .file_name()
         .is_none_or(|name| name.to_string_lossy().starts_with('.'));

@@ -25,7 +25,7 @@ mod tests;
 mod validate;
 mod view;
 
-pub use directory::load_dir;
+pub use directory::{is_manifest, load_dir};
 pub use error::{ManifestError, Problem};
 pub(crate) use files::values;
 pub use files::{Loaded, Text, load, read};

@@ -2,7 +2,6 @@
 
 use std::{path::Path, sync::Arc};
 
-use cni_shim::protocol::Attachment;
 use packet::ethernet::MacAddr;
 
 use super::*;
@@ -126,4 +125,34 @@ fn a_reading_that_began_earlier_does_not_forget_the_newcomer_and_a_later_one_has
     state.apply(Update::Detached(web("shop").id));
     assert!(state.apply(read(&policies)));
     assert!(state.ahead.is_empty());
+}
+
+#[test]
+fn what_is_known_changes_only_with_the_whole() {
+    let mut state = state(&(POD.to_owned() + SHOP));
+    state.apply(Update::Attached(Box::new(web("shop"))));
+    let ids = state.workloads.keys().cloned().collect();
+    assert!(state.unknown_to_policy(&ids).is_empty());
+    let relabeled = objects(&POD.replace("app: web", "app: db"));
+    assert!(!state.apply(Update::Newcomers(relabeled)));
+    let relabeled = objects(&SHOP.replace("name: shop", "name: shop, labels: {team: a}"));
+    assert!(!state.apply(Update::Newcomers(relabeled)));
+    assert_eq!(state.cluster().pods(), state.policy.pods());
+    assert_eq!(state.cluster().namespaces(), state.policy.namespaces());
+}
+
+#[test]
+fn an_add_wants_its_pod_and_its_namespace_and_a_container_wants_nothing() {
+    let mut state = state(SHOP);
+    state.apply(Update::Attached(Box::new(web("shop"))));
+    let ids = state.workloads.keys().cloned().collect();
+    let wanted = |state: &DesiredState| -> Vec<String> {
+        let wanted = state.unknown_to_policy(&ids);
+        wanted.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(wanted(&state), ["Pod shop/web"]);
+    state.apply(Update::Attached(Box::new(web("book"))));
+    assert_eq!(wanted(&state), ["Namespace book", "Pod book/web"]);
+    state.apply(Update::Attached(Box::new(web(""))));
+    assert!(wanted(&state).is_empty());
 }
