@@ -24,7 +24,7 @@ pub(super) fn any_of(parts: Vec<Selector>) -> Selector {
 }
 
 /// All of these hold.
-pub(super) fn all_of(parts: Vec<Selector>) -> Selector {
+pub(crate) fn all_of(parts: Vec<Selector>) -> Selector {
     let nested = |part| match part {
         Selector::All(inner) if !inner.is_empty() => Ok(inner),
         other => Err(other),

@@ -27,6 +27,7 @@ mod tests;
 
 pub(crate) use dialect::Dialect;
 pub use error::{SelectorError, SelectorProblem};
+pub(crate) use join::all_of;
 
 use crate::model::Selector;
 

@@ -2,7 +2,7 @@
 
 use super::Read;
 use crate::model::Selector;
-use crate::source::selector::{Dialect, parse_as};
+use crate::source::selector::{Dialect, all_of, parse_as};
 use crate::source::yaml::Problem;
 use crate::source::yaml::view::Map;
 
@@ -24,7 +24,7 @@ pub(super) fn read(map: &Map<'_>, field: &str, dialect: &Dialect) -> Read<Option
 /// All of the selectors that are there; nothing when none is.
 pub(super) fn both(first: Option<Selector>, second: Option<Selector>) -> Option<Selector> {
     match (first, second) {
-        (Some(first), Some(second)) => Some(Selector::All(vec![first, second])),
+        (Some(first), Some(second)) => Some(all_of(vec![first, second])),
         (one, other) => one.or(other),
     }
 }
