@@ -18,7 +18,7 @@
 //! | `none` | no policy selects the pod: allowed |
 //! | `itself` | a pod always reaches itself |
 //! | `discovery` | IPv6 neighbour discovery is never denied |
-//! | `outside` | the end is no pod that policy applies to: an outsider, a node, a host-network pod |
+//! | `outside` | the end is no pod that policy applies to: an outsider, a node, a host-network pod, a finished pod |
 //! | `host` | the pod's own node, or a host-network pod on it, always reaches it (trap 31) |
 //!
 //! The last two are not the table's to say. `host` is known in a data plane by the port a packet

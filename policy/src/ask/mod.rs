@@ -7,6 +7,7 @@
 //!
 //! What is added to the table's own answer:
 //! - Ends outside the cluster, nodes and pods on their node's network are *not policed*.
+//! - So is a pod that has finished: its identity is gone, but its address may be nobody's yet.
 //! - A pod's own node, and the host-network pods on it, may always reach the pod: its kubelet
 //!   probes it (Kubernetes: "traffic to and from the node where a Pod is running is always
 //!   allowed").
@@ -25,6 +26,7 @@ pub use answer::{Answer, HalfAnswer};
 pub(crate) use flow_kind::short_name;
 pub use flow_kind::{DEFAULT_SOURCE_PORT, FlowKind, FlowKindError};
 pub use judge::{Half, Judge, NoCommonFamily, Ruling};
+pub(crate) use party::FINISHED;
 pub use party::{Party, PartyKind};
 pub use placeholder::with_placeholders;
 pub use probe::{BadProbe, Probe};

@@ -34,9 +34,15 @@ pub enum PartyKind {
     },
     /// A node.
     Node(String),
+    /// A pod that has run to its end, at an address nobody else has by now: policy sees the address
+    /// only, as it does an outsider's.
+    Finished(PodKey),
     /// An address that belongs to nobody in the cluster.
     Outside,
 }
+
+/// Why policy does not apply to a pod that has finished.
+pub(crate) const FINISHED: &str = "its pod has finished";
 
 impl Party {
     /// Does policy apply to it?
@@ -66,7 +72,7 @@ impl Party {
         match &self.kind {
             PartyKind::Node(name) => name == home,
             PartyKind::HostNetwork { node, .. } => node.as_ref() == Some(home),
-            PartyKind::Pod { .. } | PartyKind::Outside => false,
+            PartyKind::Pod { .. } | PartyKind::Finished(_) | PartyKind::Outside => false,
         }
     }
 
@@ -75,6 +81,7 @@ impl Party {
     pub fn why_not_policed(&self) -> &'static str {
         match self.kind {
             PartyKind::Pod { .. } => "",
+            PartyKind::Finished(_) => FINISHED,
             PartyKind::HostNetwork { .. } => "on its node's network",
             PartyKind::Node(_) => "a node",
             PartyKind::Outside => "outside the cluster",
@@ -98,6 +105,7 @@ impl fmt::Display for Party {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.kind, self.addresses.first()) {
             (PartyKind::Pod { key, .. } | PartyKind::HostNetwork { key, .. }, _) => key.fmt(f),
+            (PartyKind::Finished(key), _) => key.fmt(f),
             (PartyKind::Node(name), _) => write!(f, "node {name}"),
             (PartyKind::Outside, Some(address)) => address.fmt(f),
             (PartyKind::Outside, None) => f.write_str("nobody"),

@@ -39,10 +39,10 @@ pub enum UnknownParty {
          object is missing and policies select by labels, so everything is denied until it comes"
     )]
     Isolated(PodKey),
-    /// The pod has run to its end.
+    /// The pod has run to its end, and no address can be told to be its own still.
     #[error(
-        "expected a pod that is alive, found {0}, which has finished: it has no identity any more, \
-         and its address may be another pod's"
+        "expected a pod that is alive or has an address of its own still, found {0}, which has \
+         finished and has none"
     )]
     Finished(PodKey),
     /// The pod's addresses are another pod's by now.
@@ -175,7 +175,7 @@ impl Roster {
         }
         match self.cluster.pods().get(key) {
             Some(pod) if pod.host_network => self.host_network(key, pod),
-            Some(_) => Err(UnknownParty::Finished(key.clone())),
+            Some(pod) => self.finished(key, pod),
             None => Err(self.no_such(key)),
         }
     }
@@ -194,6 +194,33 @@ impl Roster {
                 addresses,
             }),
         }
+    }
+
+    /// A pod that has finished, if an address of its own is nobody else's by now. One that is still
+    /// attached is not let out as an outsider.
+    fn finished(&self, key: &PodKey, pod: &Pod) -> Result<Party, UnknownParty> {
+        let taken = |address: &IpAddr| {
+            let isolated = self.isolated.values().any(|own| own == address);
+            isolated || self.pods.contains_key(address) || self.hosts.contains_key(address)
+        };
+        let addresses = pod.addresses.iter().copied();
+        let free: Vec<IpAddr> = addresses.filter(|address| !taken(address)).collect();
+        if !free.is_empty() && !self.cluster.workloads().contains_key(key) {
+            return Ok(Party {
+                kind: PartyKind::Finished(key.clone()),
+                addresses: free,
+            });
+        }
+        let mut claimed = pod.addresses.iter();
+        let displaced = claimed.find_map(|address| Some((address, self.pods.get(address)?)));
+        Err(match displaced {
+            Some((address, owner)) if free.is_empty() => UnknownParty::Displaced {
+                pod: key.clone(),
+                address: *address,
+                owner: owner.clone(),
+            },
+            _ => UnknownParty::Finished(key.clone()),
+        })
     }
 
     fn policed_kind(&self, key: &PodKey) -> PartyKind {

@@ -38,9 +38,17 @@ items:
   spec: {containers: [{name: c}]}
 - apiVersion: v1
   kind: Pod
-  metadata: {name: job, namespace: shop}
+  metadata: {name: job, namespace: shop, labels: {app: web}}
   spec: {nodeName: n1, containers: [{name: c}]}
   status: {phase: Succeeded, podIPs: [{ip: 10.0.0.9}]}
+- apiVersion: v1
+  kind: Pod
+  metadata: {name: done, namespace: shop}
+  status: {phase: Failed}
+- apiVersion: v1
+  kind: Pod
+  metadata: {name: last, namespace: shop}
+  status: {phase: Failed, podIPs: [{ip: 10.0.0.2}]}
 - apiVersion: v1
   kind: Pod
   metadata: {name: agent, namespace: shop}
@@ -211,9 +219,44 @@ fn an_end_that_cannot_be_judged_is_an_error_that_says_why() {
         "no pod is in namespace \"moon\"",
     );
     assert_error(&tcp("web", "shop/db", 80), "NAMESPACE/POD or an IP address");
-    assert_error(&tcp("shop/job", "shop/db", 80), "has finished");
+    assert_error(
+        &tcp("shop/done", "shop/db", 80),
+        "has finished and has none",
+    );
+    assert_error(&tcp("shop/last", "shop/web", 80), "10.0.0.2 is shop/db's");
     assert_error(&tcp("shop/web", "shop/lost", 80), "on its node's network");
     assert_error(&tcp("shop/old", "shop/web", 80), "10.0.0.2 is shop/db's");
+}
+
+#[test]
+fn a_finished_pod_is_an_outsider_at_its_address_if_that_is_free() {
+    let from = tcp("shop/job", "shop/db", 5432);
+    assert_eq!(
+        from["egress"],
+        json!({"verdict": "allow", "reason": "not policed", "because": "its pod has finished"})
+    );
+    assert_eq!(from["ingress"]["reason"], "end of tier", "{from}");
+    let to = tcp("shop/web", "shop/job", 80);
+    assert_eq!(to["ingress"]["because"], "its pod has finished");
+    // An address block that contains the address means it.
+    let mut cluster = cluster();
+    let block = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, \
+                 metadata: {name: block, namespace: shop}, spec: {podSelector: {}, \
+                 ingress: [{from: [{ipBlock: {cidr: 10.0.0.9/32}}]}]}}";
+    for object in parse("block.yaml", block).unwrap() {
+        cluster.apply(object);
+    }
+    let key = crate::model::PodKey::new("shop", "job");
+    let verdict = |cluster: Cluster| {
+        let judge = Judge::new(cluster);
+        let party = |name: &str| judge.roster().party(name);
+        let ruling = judge.rule(&party("shop/job")?, &party("shop/db")?, &FlowKind::ping());
+        Ok::<_, UnknownParty>(ruling.unwrap().allowed())
+    };
+    assert_eq!(verdict(cluster.clone()), Ok(true));
+    // While CNI has it attached, the daemon denies it everything.
+    cluster.set_workload("shop", "job", "10.0.0.9".parse().unwrap());
+    assert_eq!(verdict(cluster), Err(UnknownParty::Finished(key)));
 }
 
 #[test]

@@ -58,6 +58,9 @@ fn what(roster: &Roster, party: &Party) -> String {
             let node = node.as_deref().unwrap_or("unknown");
             format!("a pod on the network of node {node}, at {at}")
         }
+        PartyKind::Finished(_) => {
+            format!("a pod that has finished, at {at}: its labels do not count any more")
+        }
         PartyKind::Node(_) => format!("at {at}"),
         PartyKind::Outside => "an address outside the cluster".to_owned(),
     }

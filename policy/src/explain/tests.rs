@@ -22,6 +22,10 @@ items:
   status: {phase: Running, podIPs: [{ip: 10.0.0.2}]}
 - apiVersion: v1
   kind: Pod
+  metadata: {name: job, namespace: shop, labels: {app: web}}
+  status: {phase: Succeeded, podIPs: [{ip: 10.0.0.9}]}
+- apiVersion: v1
+  kind: Pod
   metadata: {name: guest, namespace: lab}
   spec: {containers: [{name: c}]}
 - apiVersion: networking.k8s.io/v1
@@ -125,6 +129,18 @@ fn an_outsider_is_told_which_addresses_a_rule_means() {
         text.contains("Policy does not apply to it: it is outside the cluster."),
         "{text}"
     );
+}
+
+#[test]
+fn a_pod_that_has_finished_is_an_address() {
+    let text = story("shop/job", "shop/db", "5432/tcp");
+    for part in [
+        "shop/job, a pod that has finished, at 10.0.0.9: its labels do not count any more",
+        "Policy does not apply to it: its pod has finished.",
+        "denied by the ingress policy of shop/db",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
 }
 
 #[test]

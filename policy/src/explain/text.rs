@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter, Write};
 
 use super::{Card, Ending, Explanation, Miss, RuleStory, Story, TierStory};
+use crate::ask::FINISHED;
 use crate::model::Action;
 use crate::verdict::Direction;
 use crate::words;
@@ -75,6 +76,9 @@ impl Display for Half<'_> {
         };
         write!(f, "{heading} of {subject}: {verdict}.")?;
         match self.story {
+            Story::NotPoliced(FINISHED) => {
+                writeln!(f, " Policy does not apply to it: {FINISHED}.")
+            }
             Story::NotPoliced(why) => {
                 writeln!(f, " Policy does not apply to it: it is {why}.")
             }

@@ -36,7 +36,8 @@ icmpType, icmpCode  optional [default: an echo request]
 
 What is judged is the first packet of a new connection, between the first addresses of the two ends \
 that are of one family (the source's order). A pod whose manifest has no address yet is judged under \
-one of 240.0.0.0/4 and 100::/64, which no address block but 0.0.0.0/0 and ::/0 contains.
+one of 240.0.0.0/4 and 100::/64, which no address block but 0.0.0.0/0 and ::/0 contains. A pod that \
+has finished is an address and no pod any more: labels do not match it, address blocks do.
 
 An answer has these keys, in this order:
   {\"id\":\"p1\",\"verdict\":\"deny\",
@@ -48,7 +49,8 @@ verdict is allow when the source's egress and the destination's ingress both all
   end of tier          with tier and selectedBy: policies select the pod, no rule of theirs matches
   no policy selects    no policy for this direction selects the pod
   no policy decides    policies select it, and every tier passes
-  not policed          with because: outside the cluster, a node, on its node's network
+  not policed          with because: outside the cluster, a node, on its node's network, its pod
+                       has finished
   own node             with node: a pod's own node always reaches it
   own traffic          a pod always reaches itself
   neighbour discovery  IPv6 does not work without it
