@@ -162,7 +162,7 @@ impl ClassRows {
         let mut row = self.always.clone();
         columns(&self.by_feature, &mut |column| set(&mut row, column));
         columns(&self.by_missing_feature, &mut |column| {
-            clear(&mut row, column)
+            clear(&mut row, column);
         });
         (row != self.always).then(|| row.into())
     }
