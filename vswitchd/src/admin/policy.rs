@@ -29,9 +29,7 @@ pub(super) fn turn() -> MutexGuard<'static, ()> {
 pub(super) fn roster(desired: &DesiredState) -> Roster {
     let node = &desired.node;
     let addresses = node.local_addresses.iter().map(|address| (*address).into());
-    let workloads = desired.workloads.values();
-    let isolated = workloads.filter(|workload| desired.is_isolated(workload));
-    let isolated = isolated.map(|workload| {
+    let isolated = desired.isolated().map(|workload| {
         let key = PodKey::new(&workload.namespace, &workload.pod);
         (key, workload.address.into())
     });

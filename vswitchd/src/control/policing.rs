@@ -8,10 +8,13 @@ use std::{
 use cni_shim::protocol::Attachment;
 use policy::{
     Cluster, Object, ObjectKey,
-    model::{CALICO_NAME_LABEL, Kind, Namespaces, PodKey, Policy, Selector},
+    model::{Kind, Labels, NAMESPACE_LABEL, ORCHESTRATOR, ORCHESTRATOR_LABEL, PodKey},
 };
 
 use super::{DesiredState, Workload};
+use doubt::{Doubt, Facts};
+
+mod doubt;
 
 impl DesiredState {
     /// Policies together with the workloads they may select: what a table is compiled from.
@@ -31,40 +34,60 @@ impl DesiredState {
     /// last. One that is isolated is missing here, and so denied everything.
     #[must_use]
     pub fn policed(&self) -> BTreeMap<PodKey, Ipv4Addr> {
+        let isolated: BTreeSet<&Attachment> =
+            self.isolated().map(|workload| &workload.id).collect();
         let workloads = self.workloads.values();
-        let known = workloads.filter(|workload| !self.is_isolated(workload));
+        let known = workloads.filter(|workload| !isolated.contains(&workload.id));
         known
             .map(|pod| (PodKey::new(&pod.namespace, &pod.pod), pod.address))
             .collect()
     }
 
-    /// Whether nobody can say which policies hold for this workload: its Pod or Namespace object is
-    /// missing, and there is a policy that looks at labels they would have. A container that is no
-    /// pod has no labels, which is known.
+    /// The workloads of which nobody can say what policy means for them: their Pod or Namespace
+    /// object is missing, and there is a policy that looks at labels they would have, to select
+    /// them or to name them as a peer. A container that is no pod has no labels, which is known.
+    pub fn isolated(&self) -> impl Iterator<Item = &Workload> {
+        let mut asked: BTreeMap<Doubt<'_>, bool> = BTreeMap::new();
+        self.workloads.values().filter(move |workload| {
+            let ask = |doubt| {
+                let answer = asked.entry(doubt);
+                *answer.or_insert_with_key(|doubt| doubt.matters(&self.policy))
+            };
+            self.doubt(workload).is_some_and(ask)
+        })
+    }
+
+    /// Whether this workload is one of [`DesiredState::isolated`].
     #[must_use]
     pub fn is_isolated(&self, workload: &Workload) -> bool {
-        let namespace = &workload.namespace;
-        if namespace.is_empty() {
-            return false;
+        self.doubt(workload)
+            .is_some_and(|doubt| doubt.matters(&self.policy))
+    }
+
+    /// What is not known of this workload; `None` = nothing.
+    fn doubt<'a>(&self, workload: &'a Workload) -> Option<Doubt<'a>> {
+        let (namespace, pod) = (&workload.namespace[..], &workload.pod);
+        let of_pod = key(Kind::Pod, Some(namespace), pod);
+        let of_namespace = key(Kind::Namespace, None, namespace);
+        let is_known = |key| self.is_read(key) || self.ahead.contains_key(key);
+        if namespace.is_empty() || is_known(&of_pod) && is_known(&of_namespace) {
+            return None;
         }
-        let pod = PodKey::new(namespace, &workload.pod);
-        let pod_known = self.policy.pods().contains_key(&pod)
-            || self.is_ahead(Kind::Pod, Some(namespace), &workload.pod);
-        let namespace_known = self.policy.namespaces().contains_key(namespace)
-            || self.is_ahead(Kind::Namespace, None, namespace);
-        if pod_known && namespace_known {
-            return false;
-        }
-        let undecided = |policy: &Policy| {
-            let (decided, may_match) = match &policy.subject.namespaces {
-                Namespaces::Everywhere => (true, true),
-                Namespaces::Named(name) => (true, name == namespace),
-                Namespaces::Matching(labels) => (namespace_known || is_any(labels), true),
-            };
-            let pods_decided = pod_known || policy.subject.labels.is_everything();
-            may_match && !(decided && pods_decided)
-        };
-        self.policy.policies().values().any(undecided)
+        let read = self.policy.endpoint(&PodKey::new(namespace, pod));
+        Some(Doubt {
+            namespace,
+            namespace_labels: Facts {
+                labels: self.policy.namespace_labels(namespace),
+                complete: self.is_read(&of_namespace),
+            },
+            labels: Facts {
+                complete: read.is_some(),
+                labels: match read {
+                    Some(endpoint) => endpoint.labels,
+                    None => certain_labels(namespace),
+                },
+            },
+        })
     }
 
     /// The Pods and Namespaces of these attachments that the last whole reading did not have.
@@ -89,10 +112,6 @@ impl DesiredState {
             (Kind::Namespace, None) => self.policy.namespaces().contains_key(&key.name),
             _ => false,
         }
-    }
-
-    fn is_ahead(&self, kind: Kind, namespace: Option<&str>, name: &str) -> bool {
-        self.ahead.contains_key(&key(kind, namespace, name))
     }
 
     /// After a whole reading: what it holds is no longer ahead of it. A reading that began before a
@@ -137,9 +156,15 @@ fn key(kind: Kind, namespace: Option<&str>, name: &str) -> ObjectKey {
     }
 }
 
-/// Calico's `all()` for namespaces: each has this label.
-fn is_any(namespaces: &Selector) -> bool {
-    namespaces.is_everything() || *namespaces == Selector::Has(CALICO_NAME_LABEL.to_owned())
+/// The labels that every pod of this namespace has.
+fn certain_labels(namespace: &str) -> Labels {
+    let labels = [
+        (NAMESPACE_LABEL, namespace),
+        (ORCHESTRATOR_LABEL, ORCHESTRATOR),
+    ];
+    labels
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
 }
 
 #[cfg(test)]

@@ -156,3 +156,91 @@ fn an_add_wants_its_pod_and_its_namespace_and_a_container_wants_nothing() {
     state.apply(Update::Attached(Box::new(web(""))));
     assert!(wanted(&state).is_empty());
 }
+
+/// A policy of the namespace `db` whose ingress rule is this.
+fn of_db(rule: &str) -> String {
+    format!(
+        "---\n{{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, \
+         metadata: {{name: db, namespace: db}}, spec: {{podSelector: {{}}, ingress: [{{from: [{rule}]}}]}}}}\n"
+    )
+}
+
+/// A policy for everyone, with this in its spec.
+fn global(rules: &str) -> String {
+    format!(
+        "---\n{{apiVersion: projectcalico.org/v3, kind: GlobalNetworkPolicy, \
+         metadata: {{name: all}}, spec: {{{rules}}}}}\n"
+    )
+}
+
+#[test]
+fn a_pod_is_isolated_while_a_policy_would_read_labels_nobody_knows_of_a_peer() {
+    const TRUSTED: &str =
+        "podSelector: {matchExpressions: [{key: untrusted, operator: DoesNotExist}]}";
+    const DENY: &str =
+        "{action: Deny, source: {selector: \"quarantine == 'true'\"}}, {action: Allow}";
+    for (policies, isolated) in [
+        (
+            of_db(&format!("{{namespaceSelector: {{}}, {TRUSTED}}}")),
+            true,
+        ),
+        (of_db(&format!("{{{TRUSTED}}}")), false),
+        (of_db("{namespaceSelector: {}}"), false),
+        (
+            of_db("{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}}"),
+            false,
+        ),
+        (of_db("{ipBlock: {cidr: 10.0.0.0/8}}"), false),
+        (global(&format!("ingress: [{DENY}]")), true),
+        (
+            global("egress: [{action: Allow, destination: {notSelector: has(untrusted)}}]"),
+            true,
+        ),
+        (
+            global("ingress: [{action: Allow, destination: {selector: '!has(closed)'}}]"),
+            true,
+        ),
+        (
+            global(
+                "ingress: [{action: Deny, source: {selector: \"projectcalico.org/namespace == 'shop' || app == 'a'\"}}]",
+            ),
+            false,
+        ),
+        (
+            global(
+                "ingress: [{action: Deny, source: {selector: \"projectcalico.org/namespace == 'db' && app == 'a'\"}}]",
+            ),
+            false,
+        ),
+    ] {
+        let mut unread = state(&(SHOP.to_owned() + &policies));
+        unread.apply(Update::Attached(Box::new(web("shop"))));
+        assert_eq!(unread.is_isolated(&web("shop")), isolated, "{policies}");
+        assert_eq!(unread.policed().is_empty(), isolated, "{policies}");
+        let read = state(&(POD.to_owned() + SHOP + &policies));
+        assert!(!read.is_isolated(&web("shop")), "{policies}");
+    }
+}
+
+#[test]
+fn a_pod_is_isolated_while_a_policy_would_read_labels_nobody_knows_of_its_namespace() {
+    let not_in = |pods: &str| {
+        of_db(&format!(
+            "{{namespaceSelector: {{matchExpressions: [{{key: team, operator: NotIn, values: [x]}}]}}, \
+             podSelector: {{matchLabels: {{{pods}}}}}}}"
+        ))
+    };
+    for (policies, isolated) in [
+        (not_in(""), true),
+        (not_in("app: web"), true),
+        (not_in("app: other"), false),
+        (
+            of_db("{namespaceSelector: {}, podSelector: {matchLabels: {app: web}}}"),
+            false,
+        ),
+        (deny("shop", BY_LABEL), false),
+    ] {
+        let state = state(&(POD.to_owned() + &policies));
+        assert_eq!(state.is_isolated(&web("shop")), isolated, "{policies}");
+    }
+}
