@@ -15,7 +15,7 @@ use vswitch_bench::run::report::Report;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vswitch-bench");
 /// Every measurement, in the order of the report.
-const METRICS: [&str; 25] = [
+const METRICS: [&str; 24] = [
     "tcp1",
     "tcp4",
     "tcp1-cpu",
@@ -26,7 +26,6 @@ const METRICS: [&str; 25] = [
     "udp64-cpu",
     "udp64-zero-loss",
     "imix",
-    "imix-cpu",
     "connections",
     "tcp-rr-one-core-p50",
     "tcp-rr-one-core-p99",

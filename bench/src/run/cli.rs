@@ -1,29 +1,25 @@
 //! The command line of `vswitch-bench`.
 
-use std::{
-    net::Ipv4Addr,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Duration,
-};
+mod effort;
+mod pair;
+
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lab::binaries::Binaries;
 
+use self::{effort::Effort, pair::Pair};
 use super::{
     agent::{self, Agent},
     compare::{self, Change},
     contender::{Contender, Peer, Topology},
-    html, interrupt,
-    place::Place,
-    probe::{PROBES, Probe},
+    interrupt,
     progress::Progress,
     report::Report,
-    session::{self, Plan},
-    table,
+    session,
     threshold::Threshold,
-    world::{Materials, World},
+    world::Materials,
 };
 
 /// Measures vswitchd against what else could connect two pods, in namespaces of its own.
@@ -72,40 +68,6 @@ struct Run {
 }
 
 #[derive(Debug, Args)]
-struct Pair {
-    /// The namespaces, first the client's, then the server's: names of `ip netns`, paths, or process ids.
-    #[arg(long, required = true, num_args = 1, action = clap::ArgAction::Append)]
-    netns: Vec<String>,
-    /// The server's address, as the client must use it; absent, the first one in the second namespace.
-    #[arg(long)]
-    address: Option<Ipv4Addr>,
-    #[command(flatten)]
-    effort: Effort,
-}
-
-#[derive(Debug, Args)]
-struct Effort {
-    /// How often everything is measured; 5, quickly 3.
-    #[arg(long)]
-    rounds: Option<usize>,
-    /// Length of one measurement; 3 s, quickly 0.3 s. iperf3 takes whole seconds.
-    #[arg(long)]
-    seconds: Option<f64>,
-    /// Fewer rounds, shorter measurements.
-    #[arg(long)]
-    quick: bool,
-    /// Which measurements; all.
-    #[arg(long, value_delimiter = ',', value_parser = probe)]
-    measure: Vec<Probe>,
-    /// Write the report here, for `compare`.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write the report with pictures here.
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
 struct Compare {
     /// The older report.
     old: PathBuf,
@@ -127,16 +89,6 @@ fn topologies(word: &str) -> std::result::Result<Topologies, String> {
     Topology::from_str(word, false)
         .map(|one| Topologies(vec![one]))
         .map_err(|_| "expected same-node, two-node, two-node-wire or all".into())
-}
-
-fn probe(word: &str) -> std::result::Result<Probe, String> {
-    PROBES
-        .into_iter()
-        .find(|probe| probe.name() == word)
-        .ok_or_else(|| {
-            let names: Vec<&str> = PROBES.iter().map(|probe| probe.name()).collect();
-            format!("expected one of {}", names.join(", "))
-        })
 }
 
 /// Does what was asked for. The exit status is 1 when a threshold is missed or a comparison fails, 2 for errors.
@@ -214,99 +166,6 @@ fn judge(thresholds: &[Threshold], report: &Report) -> ExitCode {
     ))
 }
 
-impl Pair {
-    fn carry_out(self) -> Result<ExitCode> {
-        let [client, server] = self.netns.as_slice() else {
-            bail!(
-                "expected --netns twice, the client's and the server's; found {}",
-                self.netns.len()
-            );
-        };
-        let plan = self.effort.plan(Vec::new(), Vec::new())?;
-        let (client, server) = (Place::of_user(client)?, Place::of_user(server)?);
-        let address = match self.address {
-            Some(address) => address,
-            None => first_address(&server)?,
-        };
-        interrupt::watch().context("cannot listen for Ctrl-C")?;
-        let world = World::of_user(client, server, address);
-        let report = session::run_pair(&plan, world, &Progress::new())?;
-        self.effort.publish(&report)?;
-        let complete = report
-            .chapters
-            .iter()
-            .all(|chapter| chapter.failures.is_empty());
-        Ok(ExitCode::from(u8::from(!complete)))
-    }
-}
-
-fn first_address(place: &Place) -> Result<Ipv4Addr> {
-    let argv = ["ip", "-4", "-oneline", "address", "show", "scope", "global"];
-    let output = place
-        .command(&argv)
-        .output()
-        .context("cannot run `nsenter`")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let words = text
-        .split_whitespace()
-        .skip_while(|word| *word != "inet")
-        .nth(1);
-    let address = words.and_then(|word| word.split('/').next()?.parse().ok());
-    address.with_context(|| {
-        let said = String::from_utf8_lossy(&output.stderr);
-        format!(
-            "no IPv4 address in the second namespace; --address says which to use {}",
-            said.trim()
-        )
-    })
-}
-
-impl Effort {
-    fn plan(&self, topologies: Vec<Topology>, peers: Vec<Peer>) -> Result<Plan> {
-        let (rounds, seconds) = if self.quick { (3, 0.3) } else { (5, 3.0) };
-        let (rounds, seconds) = (
-            self.rounds.unwrap_or(rounds),
-            self.seconds.unwrap_or(seconds),
-        );
-        if !(1..=100).contains(&rounds) || !(0.05..=60.0).contains(&seconds) {
-            bail!("expected 1 to 100 rounds of 0.05 to 60 s, found {rounds} of {seconds} s");
-        }
-        let probes = if self.measure.is_empty() {
-            PROBES.into()
-        } else {
-            self.measure.clone()
-        };
-        let uses_iperf = probes
-            .iter()
-            .any(|probe| matches!(probe, Probe::Tcp { .. }));
-        if uses_iperf && lab::binaries::in_path("iperf3").is_none() {
-            bail!("`iperf3` is not installed; install the package iperf3");
-        }
-        Ok(Plan {
-            topologies,
-            peers,
-            probes,
-            rounds,
-            length: Duration::from_secs_f64(seconds),
-        })
-    }
-
-    fn publish(&self, report: &Report) -> Result<()> {
-        say(&table::of_report(report));
-        if let Some(file) = &self.json {
-            report.save(file)?;
-        }
-        if let Some(file) = &self.html {
-            write(file, &html::page(report))?;
-        }
-        Ok(())
-    }
-}
-
-fn write(file: &Path, text: &str) -> Result<()> {
-    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
-}
-
 impl Compare {
     fn carry_out(self) -> Result<ExitCode> {
         let lines = compare::compare(&Report::load(&self.old)?, &Report::load(&self.new)?);
@@ -336,9 +195,12 @@ fn complain(text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use clap::CommandFactory;
 
     use super::*;
+    use crate::run::session::Plan;
 
     fn plan(words: &str) -> Result<Plan> {
         let cli = Cli::try_parse_from(

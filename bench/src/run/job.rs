@@ -19,6 +19,9 @@ use super::{
 /// How often a wait looks whether the bench was interrupted.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How long a server may take to end by itself.
+const ENDED_WITHIN: Duration = Duration::from_millis(500);
+
 /// A running program. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Job {
@@ -197,7 +200,17 @@ impl Job {
 }
 
 impl Drop for Job {
+    /// A server ends with its standard input, and its port is free when it has; whatever does not is killed.
     fn drop(&mut self) {
+        if self.stdin.take().is_some() {
+            let end = Instant::now() + ENDED_WITHIN;
+            while Instant::now() < end {
+                if let Ok(Some(_)) = self.child.try_wait() {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(2));
+            }
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
