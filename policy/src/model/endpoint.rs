@@ -8,7 +8,8 @@ use super::labels::add_pod_labels;
 use super::{Cluster, Labels, NamedPort, Pod, PodKey};
 
 /// What policy applies to: a pod with an identity, whether its object is known or only its
-/// attachment.
+/// attachment. One in the namespace without a name is a container that is no pod: no policy selects
+/// it, and to others it is an address like those outside the cluster.
 #[derive(Clone, Debug)]
 pub struct Endpoint<'a> {
     /// The pod.
@@ -128,7 +129,9 @@ impl Cluster {
 
 fn of_workload(key: &PodKey, address: IpAddr) -> Endpoint<'_> {
     let mut labels = Labels::new();
-    add_pod_labels(&mut labels, &key.namespace, None);
+    if !key.namespace.is_empty() {
+        add_pod_labels(&mut labels, &key.namespace, None);
+    }
     Endpoint {
         key,
         labels,

@@ -36,10 +36,12 @@ pub enum Namespaces {
 }
 
 impl Namespaces {
-    /// Is an object in this namespace (`None`: cluster-wide) with those labels meant?
+    /// Is an object in this namespace (`None`: cluster-wide) with those labels meant? The namespace
+    /// without a name is that of containers that are no pods, whom nothing means.
     #[must_use]
     pub fn contain(&self, namespace: Option<&str>, namespace_labels: &Labels) -> bool {
         match self {
+            _ if namespace == Some("") => false,
             Self::Everywhere => true,
             Self::Named(name) => namespace == Some(name),
             Self::Matching(selector) => selector.matches(namespace_labels),

@@ -323,11 +323,16 @@ impl Event {
     }
 }
 
+/// Namespaces of what CNI attaches; none for a container that is no pod.
+fn attached_in() -> impl Strategy<Value = String> {
+    prop_oneof![7 => namespace(), 1 => Just(String::new())]
+}
+
 /// Whatever can happen.
 pub(crate) fn events() -> impl Strategy<Value = Event> {
     let pod = || {
         (
-            namespace(),
+            attached_in(),
             (0..8u8).prop_map(|number| format!("pod{number}")),
         )
     };
@@ -342,7 +347,7 @@ pub(crate) fn events() -> impl Strategy<Value = Event> {
 
 /// Clusters.
 pub(crate) fn clusters() -> impl Strategy<Value = Cluster> {
-    let pod = (namespace(), 0..8u8, addresses());
+    let pod = (attached_in(), 0..8u8, addresses());
     let more = vec(objects(), 0..12);
     (
         vec(pods(), 6..24),

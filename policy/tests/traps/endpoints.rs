@@ -3,7 +3,7 @@
 use policy::model::Phase;
 use policy::{Direction, Flow, RuleRef, compile, protocol};
 
-use crate::world::{World, address, pod};
+use crate::world::{OUTSIDE, World, address, pod};
 
 /// A world in which x/a takes traffic from pods labelled `pod: b` of namespace y only.
 fn guarded() -> World {
@@ -176,6 +176,53 @@ fn trap_35_a_pod_only_cni_knows_is_isolated_by_its_namespaces_policies() {
         "{apiVersion: v1, kind: Pod, metadata: {name: new, namespace: x, labels: {app: web}}}",
     );
     assert!(world.allows("y/a", "10.244.1.9", "80/tcp"));
+}
+
+#[test]
+fn trap_35_a_container_that_is_no_pod_is_an_outsider_no_policy_selects() {
+    let everybody = "{apiVersion: projectcalico.org/v3, kind: GlobalNetworkPolicy, \
+                     metadata: {name: all}, spec: {selector: all(), types: [Ingress, Egress]}}";
+    let container = "10.244.1.9";
+    let attach = |mut world: World| {
+        world.cluster.set_workload("", "c0ffee", address(container));
+        world
+    };
+    let mut world = attach(World::new());
+    world.apply(everybody);
+    assert!(world.allows(container, OUTSIDE, "80/tcp"));
+    assert!(world.allows(OUTSIDE, container, "80/tcp"));
+    for (peers, allowed) in [
+        ("namespaceSelector: {}", false),
+        (
+            "namespaceSelector: {matchExpressions: [{key: ns, operator: DoesNotExist}]}",
+            false,
+        ),
+        ("podSelector: {}", false),
+        ("ipBlock: {cidr: 10.244.1.0/24}", true),
+    ] {
+        let world = attach(World::new().policy(&format!(
+            "podSelector: {{}}\ningress: [{{from: [{{{peers}}}]}}]\negress: [{{to: [{{{peers}}}]}}]"
+        )));
+        assert_eq!(world.allows(container, "x/a", "80/tcp"), allowed, "{peers}");
+        assert_eq!(world.allows("x/a", container, "80/tcp"), allowed, "{peers}");
+    }
+    for (source, allowed) in [
+        ("selector: all()", false),
+        ("selector: '!has(pod)'", false),
+        ("notSelector: all()", true),
+        ("namespaceSelector: global()", false),
+    ] {
+        let mut world = attach(World::new());
+        world.apply(&format!(
+            "{{apiVersion: projectcalico.org/v3, kind: GlobalNetworkPolicy, metadata: {{name: g}}, \
+             spec: {{selector: has(pod), ingress: [{{action: Allow, source: {{{source}}}}}]}}}}"
+        ));
+        assert_eq!(
+            world.allows(container, "x/a", "80/tcp"),
+            allowed,
+            "{source}"
+        );
+    }
 }
 
 #[test]
