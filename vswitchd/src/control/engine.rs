@@ -15,6 +15,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use cni_shim::protocol::{Attachment, Request, Response, error_code};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use policy::model::PodKey;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
@@ -95,6 +96,8 @@ pub struct Engine<P> {
     /// ADDs of the batch being published: their failure is theirs.
     unsettled: BTreeSet<Attachment>,
     generation: u64,
+    /// Pods with interfaces policy does not know, of which the log has told.
+    half_policed: BTreeSet<PodKey>,
     publish_error: Option<String>,
     started: SystemTime,
 }
@@ -163,6 +166,7 @@ impl<P: Publisher> Engine<P> {
             dirty: true,
             unsettled: BTreeSet::new(),
             generation: 0,
+            half_policed: BTreeSet::new(),
             publish_error: None,
         };
         engine.restore()?;
@@ -334,10 +338,23 @@ impl<P: Publisher> Engine<P> {
         });
         self.dirty = result.is_err();
         self.publish_error = result.as_ref().err().map(ToString::to_string);
-        if let Err(error) = &result {
-            error!(%error, "the new state is not in force");
+        match &result {
+            Ok(()) => self.note_half_policed(),
+            Err(error) => error!(%error, "the new state is not in force"),
         }
         result
+    }
+
+    /// Once for each pod.
+    fn note_half_policed(&mut self) {
+        let pods = self.desired.half_policed();
+        for (pod, denied) in &pods {
+            if !self.half_policed.contains(pod) {
+                warn!(%pod, ?denied, "has several interfaces: policy knows a pod by one address only, \
+                    and these others are denied everything");
+            }
+        }
+        self.half_policed = pods.into_keys().collect();
     }
 
     /// Publishes; a workload attached earlier whose port cannot be opened any more is left out

@@ -109,13 +109,16 @@ mod tests {
         let seen = Seen::look(directory.path());
         let mut newcomers = Newcomers::of(directory.path().to_owned(), seen);
         let (shop, book) = (namespace("shop"), namespace("book"));
-        assert!(found(&mut newcomers, &[shop.clone()]).is_empty());
+        assert!(found(&mut newcomers, std::slice::from_ref(&shop)).is_empty());
         write("new.yaml", &format!("{SHOP}{DENY}---\n{BOOK}"));
         write("broken.yaml", "kind: [");
         let policy = objects_of(DENY)[0].key();
         assert!(found(&mut newcomers, &[policy, namespace("other")]).is_empty());
         assert_eq!(found(&mut newcomers, &[shop]), ["Namespace shop"]);
-        assert_eq!(found(&mut newcomers, &[book.clone()]), ["Namespace book"]);
+        assert_eq!(
+            found(&mut newcomers, std::slice::from_ref(&book)),
+            ["Namespace book"]
+        );
         fs::remove_file(directory.path().join("new.yaml")).unwrap();
         assert!(found(&mut newcomers, &[book]).is_empty(), "not there now");
     }

@@ -43,6 +43,23 @@ impl DesiredState {
             .collect()
     }
 
+    /// The pods with several interfaces, each with the addresses that policy does not know for its:
+    /// all but the last, and these are denied everything. Isolated pods are not among them.
+    #[must_use]
+    pub fn half_policed(&self) -> BTreeMap<PodKey, Vec<Ipv4Addr>> {
+        let mut pods: BTreeMap<PodKey, Vec<&Workload>> = BTreeMap::new();
+        for workload in self.workloads.values() {
+            let pod = PodKey::new(&workload.namespace, &workload.pod);
+            pods.entry(pod).or_default().push(workload);
+        }
+        pods.retain(|_, interfaces| interfaces.len() > 1 && !self.is_isolated(interfaces[0]));
+        let others = pods.into_iter().map(|(pod, mut interfaces)| {
+            interfaces.pop();
+            (pod, interfaces.iter().map(|other| other.address).collect())
+        });
+        others.collect()
+    }
+
     /// The workloads of which nobody can say what policy means for them: their Pod or Namespace
     /// object is missing, and there is a policy that looks at labels they would have, to select
     /// them or to name them as a peer. A container that is no pod has no labels, which is known.

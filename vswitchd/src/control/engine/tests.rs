@@ -553,3 +553,27 @@ fn the_loop_serves_its_inbox_and_ends_when_told() {
     node.engine.run(&inbox);
     assert_eq!(answer.blocking_recv(), Ok(Response::Ready {}));
 }
+
+#[test]
+fn a_pod_with_interfaces_policy_does_not_know_is_told_of_once() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(Arc::new(log.reopen().unwrap()))
+        .finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let mut node = Node::new();
+        for (container, index) in [("c1", 1), ("c2", 2), ("c3", 3)] {
+            let mut request = attach(container, index, node.allocate(container));
+            if let Request::Attach { pod, .. } = &mut request {
+                *pod = Some("web".into());
+            }
+            let response = node.ask(request);
+            assert!(
+                matches!(response, Response::Attached { .. }),
+                "{response:?}"
+            );
+        }
+    });
+    let log = std::fs::read_to_string(log.path()).unwrap();
+    assert_eq!(log.matches("has several interfaces").count(), 1, "{log}");
+}

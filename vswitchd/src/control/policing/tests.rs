@@ -244,3 +244,29 @@ fn a_pod_is_isolated_while_a_policy_would_read_labels_nobody_knows_of_its_namesp
         assert_eq!(state.is_isolated(&web("shop")), isolated, "{policies}");
     }
 }
+
+#[test]
+fn of_a_pod_with_several_interfaces_policy_knows_the_last_and_says_which_it_does_not() {
+    let interface = |name: &str, last: u8| {
+        let mut workload = web("shop");
+        workload.id.ifname = name.into();
+        workload.address = Ipv4Addr::new(10, 244, 205, last);
+        Update::Attached(Box::new(workload))
+    };
+    let mut state = state(&(POD.to_owned() + SHOP + &deny("shop", BY_LABEL)));
+    state.apply(interface("eth0", 193));
+    assert!(state.half_policed().is_empty());
+    state.apply(interface("net1", 194));
+    let pod = PodKey::new("shop", "web");
+    let denied = Ipv4Addr::new(10, 244, 205, 193);
+    assert_eq!(state.half_policed(), [(pod.clone(), vec![denied])].into());
+    assert_eq!(
+        state.policed(),
+        [(pod, Ipv4Addr::new(10, 244, 205, 194))].into()
+    );
+    state.apply(Update::Policies(Arc::new(cluster(&deny("shop", BY_LABEL)))));
+    assert!(
+        state.half_policed().is_empty(),
+        "isolated, which is said elsewhere"
+    );
+}
