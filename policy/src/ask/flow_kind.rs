@@ -13,8 +13,12 @@ pub const DEFAULT_SOURCE_PORT: u16 = 49152;
 
 /// An echo request of ICMP (RFC 792).
 const ECHO: (u8, u8) = (8, 0);
+/// Its reply.
+const ECHO_REPLY: (u8, u8) = (0, 0);
 /// An echo request of ICMPv6 (RFC 4443, section 4.1).
 const ECHO_V6: (u8, u8) = (128, 0);
+/// Its reply.
+const ECHO_REPLY_V6: (u8, u8) = (129, 0);
 
 /// The traffic of a flow, whoever its ends are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,7 +32,8 @@ pub enum FlowKind {
         /// Source port.
         source: u16,
     },
-    /// ICMP of whichever family the ends have in common.
+    /// ICMP between IPv4 addresses. An echo request or its reply is that of ICMPv6 between ends that
+    /// have only IPv6 in common; other messages are IPv4's alone.
     Icmp {
         /// Type and code; `None` is an echo request.
         message: Option<(u8, u8)>,
@@ -74,8 +79,14 @@ impl FlowKind {
         match self {
             Self::IcmpV6 { .. } | Self::Other(protocol::ICMPV6) => address.is_ipv6(),
             Self::Other(protocol::ICMP) => address.is_ipv4(),
+            Self::Icmp { message } => address.is_ipv4() || as_v6(*message).is_some(),
             _ => true,
         }
+    }
+
+    /// Is this the traffic's own family, rather than one that will do?
+    pub(super) fn prefers(&self, address: IpAddr) -> bool {
+        !matches!(self, Self::Icmp { .. }) || address.is_ipv4()
     }
 
     /// The flow between two addresses of one family, as the subject sees it.
@@ -102,13 +113,26 @@ impl FlowKind {
                 flow.protocol = protocol::ICMP;
                 flow.icmp = Some(message.unwrap_or(ECHO));
             }
-            Self::Icmp { message } | Self::IcmpV6 { message } => {
+            Self::Icmp { message } => {
+                flow.protocol = protocol::ICMPV6;
+                flow.icmp = as_v6(message);
+            }
+            Self::IcmpV6 { message } => {
                 flow.protocol = protocol::ICMPV6;
                 flow.icmp = Some(message.unwrap_or(ECHO_V6));
             }
             Self::Other(number) => flow.protocol = number,
         }
         flow
+    }
+}
+
+/// The message of ICMPv6 that says what this one of ICMP does.
+fn as_v6(message: Option<(u8, u8)>) -> Option<(u8, u8)> {
+    match message {
+        None | Some(ECHO) => Some(ECHO_V6),
+        Some(ECHO_REPLY) => Some(ECHO_REPLY_V6),
+        Some(_) => None,
     }
 }
 
@@ -251,5 +275,18 @@ mod tests {
         assert_eq!((v4.protocol, v4.icmp), (protocol::ICMP, Some((8, 0))));
         let v6 = flow("fd00::1", "fd00::2");
         assert_eq!((v6.protocol, v6.icmp), (protocol::ICMPV6, Some((128, 0))));
+        let over_v6 = |message| {
+            let kind = FlowKind::Icmp {
+                message: Some(message),
+            };
+            let fits = kind.fits("fd00::1".parse().unwrap());
+            fits.then(|| {
+                kind.flow("fd00::1".parse().unwrap(), "fd00::2".parse().unwrap())
+                    .icmp
+            })
+        };
+        assert_eq!(over_v6((8, 0)), Some(Some((128, 0))));
+        assert_eq!(over_v6((0, 0)), Some(Some((129, 0))));
+        assert_eq!(over_v6((3, 1)), None);
     }
 }

@@ -1,5 +1,7 @@
 //! The judge: both directions of a question, answered by the compiled table.
 
+use std::net::Ipv6Addr;
+
 use thiserror::Error;
 
 use super::{FlowKind, Party, Roster};
@@ -129,6 +131,9 @@ impl NoCommonFamily {
     pub(crate) fn between(from: &Party, to: &Party, kind: &FlowKind) -> Self {
         let wanted = match kind {
             FlowKind::IcmpV6 { .. } => "IPv6 addresses, because ICMPv6 is asked for",
+            FlowKind::Icmp { .. } if !kind.fits(Ipv6Addr::UNSPECIFIED.into()) => {
+                "IPv4 addresses, because the message asked for is one of ICMP and not of ICMPv6"
+            }
             _ => "addresses of one family",
         };
         let shown = |party: &Party| {

@@ -89,14 +89,18 @@ impl Party {
     }
 
     /// The addresses a flow to `other` has: this party's first that fits the flow and whose family
-    /// the other has, too.
+    /// the other has, too. ICMP goes between IPv4 addresses where it can.
     #[must_use]
     pub fn meet(&self, other: &Self, kind: &FlowKind) -> Option<(IpAddr, IpAddr)> {
-        let mut own = self.addresses.iter().filter(|own| kind.fits(**own));
-        own.find_map(|own| {
-            let same = |theirs: &&IpAddr| theirs.is_ipv4() == own.is_ipv4();
-            Some((*own, *other.addresses.iter().find(same)?))
-        })
+        let pairs = || {
+            let own = self.addresses.iter().filter(|own| kind.fits(**own));
+            own.filter_map(|own| {
+                let same = |theirs: &&IpAddr| theirs.is_ipv4() == own.is_ipv4();
+                Some((*own, *other.addresses.iter().find(same)?))
+            })
+        };
+        let preferred = pairs().find(|(own, _)| kind.prefers(*own));
+        preferred.or_else(|| pairs().next())
     }
 }
 

@@ -209,6 +209,47 @@ fn the_first_family_both_ends_have_is_judged() {
 }
 
 #[test]
+fn icmp_is_icmpv6_between_ends_that_have_only_ipv6_in_common() {
+    let mut cluster = cluster();
+    let policy = "{apiVersion: projectcalico.org/v3, kind: GlobalNetworkPolicy, metadata: {name: \
+                  echo}, spec: {selector: app == 'db', order: 1, ingress: [{action: Allow, \
+                  protocol: ICMPv6, icmp: {type: 128}}]}}";
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: six, namespace: shop, labels: {app: \
+               db}}, status: {podIPs: [{ip: 'fd00::6'}, {ip: 10.0.0.6}]}}";
+    for object in [policy, pod]
+        .iter()
+        .flat_map(|text| parse("six.yaml", text).unwrap())
+    {
+        cluster.apply(object);
+    }
+    let judge = Judge::new(cluster);
+    let answer = |to: &str, rest: &str| {
+        let line = format!(r#"{{"id":1,"from":"shop/web","to":"{to}","protocol":{rest}}}"#);
+        serde_json::to_value(judge.answer(7, &line)).unwrap()
+    };
+    for echo in [r#""ICMP""#, r#""ICMP","icmpType":8"#, r#""ICMPv6""#] {
+        let to_six = answer("fd00::6", echo);
+        assert_eq!(
+            to_six["ingress"]["policy"], "GlobalNetworkPolicy echo",
+            "{to_six}"
+        );
+    }
+    // Where both have IPv4 as well, ICMP is IPv4's.
+    let to_both = answer("shop/six", r#""ICMP""#);
+    assert_eq!(to_both["ingress"]["reason"], "end of tier", "{to_both}");
+    let to_both = answer("shop/six", r#""ICMP","icmpType":3"#);
+    assert_eq!(to_both["ingress"]["reason"], "end of tier", "{to_both}");
+    assert_error(
+        &answer("fd00::6", r#""ICMP","icmpType":3"#),
+        "expected two ends with IPv4",
+    );
+    assert_error(
+        &answer("shop/db", r#""ICMPv6""#),
+        "expected two ends with IPv6",
+    );
+}
+
+#[test]
 fn an_end_that_cannot_be_judged_is_an_error_that_says_why() {
     assert_error(
         &tcp("shop/nobody", "shop/db", 80),

@@ -35,7 +35,8 @@ sourcePort  optional [default: 49152]
 icmpType, icmpCode  optional [default: an echo request]
 
 What is judged is the first packet of a new connection, between the first addresses of the two ends \
-that are of one family (the source's order). A pod whose manifest has no address yet is judged under \
+that are of one family (the source's order). ICMP is IPv4's where both ends have IPv4; between ends \
+that have only IPv6 in common, an echo is ICMPv6's. A pod whose manifest has no address yet is judged under \
 one of 240.0.0.0/4 and 100::/64, which no address block but 0.0.0.0/0 and ::/0 contains. A pod that \
 has finished is an address and no pod any more: labels do not match it, address blocks do.
 
