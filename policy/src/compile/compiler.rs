@@ -101,11 +101,9 @@ impl Compiler {
     /// Adds an object, or replaces the one with the same key. One that says nothing new makes no
     /// work.
     pub fn apply(&mut self, object: Object) {
-        let key = object.key();
-        let before = self.marks(&key);
-        self.cluster.apply(object);
-        let after = self.marks(&key);
-        if before != after {
+        if self.is_news(&object) {
+            let key = object.key();
+            self.cluster.apply(object);
             self.mark(&key);
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::features::Features;
 use super::members::Members;
@@ -155,16 +155,44 @@ pub(super) struct ClassRows {
 impl ClassRows {
     /// The row of a class with these features; `None` when it is that of every other class.
     pub(super) fn of(&self, features: &[u32]) -> Option<Arc<[u64]>> {
-        let columns = |by: &FxHashMap<u32, Vec<u32>>, each: &mut dyn FnMut(u32)| {
+        let mut row = Vec::new();
+        self.work_out(features, &mut row).then(|| row.into())
+    }
+
+    /// The rows of many classes, equal ones shared.
+    pub(super) fn of_all(
+        &self,
+        classes: impl IntoIterator<Item = (u32, Arc<[u32]>)>,
+    ) -> FxHashMap<u32, Arc<[u64]>> {
+        let (mut row, mut known) = (Vec::new(), FxHashSet::<Arc<[u64]>>::default());
+        let mut rows = FxHashMap::default();
+        for (class, features) in classes {
+            if !self.work_out(&features, &mut row) {
+                continue;
+            }
+            let shared = match known.get(row.as_slice()) {
+                Some(known) => Arc::clone(known),
+                None => {
+                    let new: Arc<[u64]> = row.as_slice().into();
+                    known.insert(Arc::clone(&new));
+                    new
+                }
+            };
+            rows.insert(class, shared);
+        }
+        rows
+    }
+
+    /// Works a row out; false when it is that of every other class.
+    fn work_out(&self, features: &[u32], row: &mut Vec<u64>) -> bool {
+        row.clone_from(&self.always);
+        let columns = |by: &'_ FxHashMap<u32, Vec<u32>>, each: &mut dyn FnMut(u32)| {
             let own = features.iter().filter_map(|feature| by.get(feature));
             own.flatten().for_each(|column| each(*column));
         };
-        let mut row = self.always.clone();
-        columns(&self.by_feature, &mut |column| set(&mut row, column));
-        columns(&self.by_missing_feature, &mut |column| {
-            clear(&mut row, column);
-        });
-        (row != self.always).then(|| row.into())
+        columns(&self.by_feature, &mut |column| set(row, column));
+        columns(&self.by_missing_feature, &mut |column| clear(row, column));
+        *row != self.always
     }
 
     /// The row of every other class.

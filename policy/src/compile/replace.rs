@@ -1,30 +1,34 @@
 //! Becoming another cluster by applying the differences.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::Compiler;
-use crate::model::{Cluster, Labels, Object, ObjectKey, Policy, Tier};
+use crate::model::{Cluster, Labels, Object, ObjectKey, PodKey, Policy, Tier};
 
 impl Compiler {
     /// Becomes this cluster. Cost: a comparison of the two, and the work of what differs.
     pub fn replace(&mut self, cluster: &Cluster) {
-        let before = self.cluster().clone();
-        let changes = differences(&before, cluster);
+        let before = self.cluster();
+        let changes = differences(before, cluster);
+        let (old, new) = (before.workloads(), cluster.workloads());
+        let detached = old.keys().filter(|key| !new.contains_key(*key));
+        let detached: Vec<PodKey> = detached.cloned().collect();
+        let attached = new
+            .iter()
+            .filter(|(key, address)| old.get(*key) != Some(*address));
+        let attached: Vec<(PodKey, IpAddr)> = attached.map(|(k, a)| (k.clone(), *a)).collect();
         for key in &changes.gone {
             self.remove(key);
         }
         for object in changes.new {
             self.apply(object);
         }
-        for key in before.workloads().keys() {
-            if !cluster.workloads().contains_key(key) {
-                self.remove_workload(&key.namespace, &key.name);
-            }
+        for key in &detached {
+            self.remove_workload(&key.namespace, &key.name);
         }
-        for (key, address) in cluster.workloads() {
-            if before.workloads().get(key) != Some(address) {
-                self.set_workload(&key.namespace, &key.name, *address);
-            }
+        for (key, address) in &attached {
+            self.set_workload(&key.namespace, &key.name, *address);
         }
     }
 }

@@ -255,8 +255,11 @@ fn rows_of_classes(
         .flat_map(|feature| &feature.classes)
         .copied()
         .collect();
-    let row = |class| Some((class, rows.of(&classes.features_of(class))?));
-    concerned.into_iter().filter_map(row).collect()
+    rows.of_all(
+        concerned
+            .into_iter()
+            .map(|class| (class, classes.features_of(class))),
+    )
 }
 
 /// The scopes a rule names.

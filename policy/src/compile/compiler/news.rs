@@ -1,51 +1,31 @@
 //! News: what an event touches.
 
 use super::Compiler;
-use crate::model::{
-    Cluster, Kind, Labels, NetworkSet, Node, ObjectKey, Pod, PodKey, Policy, PolicyKey, Tier,
-};
-
-/// What an object contributes to policy, to see whether an event says anything new.
-#[derive(PartialEq)]
-pub(super) enum Marks {
-    Labels(Option<Labels>),
-    Node(Option<Node>),
-    Pod(Option<Pod>),
-    Set(Option<NetworkSet>),
-    Tier(Tier),
-    Policy(Option<Policy>),
-}
+use crate::model::{Cluster, Kind, Object, ObjectKey, PodKey, PolicyKey};
 
 impl Compiler {
-    /// What an object with this key contributes to policy now.
-    pub(super) fn marks(&self, key: &ObjectKey) -> Marks {
-        let (cluster, namespace) = (&self.cluster, key.namespace.clone());
-        let owner = || namespace.clone().unwrap_or_default();
-        match key.kind {
-            Kind::Namespace => Marks::Labels(cluster.namespaces().get(&key.name).cloned()),
-            Kind::Node => Marks::Node(cluster.nodes().get(&key.name).cloned()),
-            Kind::Pod => Marks::Pod(
-                cluster
-                    .pods()
-                    .get(&PodKey::new(&owner(), &key.name))
-                    .cloned(),
-            ),
-            Kind::ServiceAccount => {
-                Marks::Labels(cluster.account_labels(&owner(), &key.name).cloned())
+    /// Does the object say anything that was not known?
+    pub(super) fn is_news(&self, object: &Object) -> bool {
+        let cluster = &self.cluster;
+        match object {
+            Object::Namespace { name, .. } => {
+                let mut with_own_labels = Cluster::new();
+                with_own_labels.apply(object.clone());
+                with_own_labels.namespaces().get(name) != cluster.namespaces().get(name)
             }
-            Kind::NetworkSet | Kind::GlobalNetworkSet => {
-                Marks::Set(cluster.sets().get(&(namespace, key.name.clone())).cloned())
+            Object::Pod(pod) => cluster.pods().get(&pod.key()) != Some(pod),
+            Object::Node(node) => cluster.nodes().get(&node.name) != Some(node),
+            Object::ServiceAccount {
+                namespace,
+                name,
+                labels,
+            } => cluster.account_labels(namespace, name) != Some(labels),
+            Object::NetworkSet(set) => {
+                let key = (set.namespace.clone(), set.name.clone());
+                cluster.sets().get(&key) != Some(set)
             }
-            Kind::Tier => Marks::Tier(cluster.tier(&key.name)),
-            Kind::Policy(kind) => {
-                let name = key.name.clone();
-                let key = PolicyKey {
-                    kind,
-                    namespace,
-                    name,
-                };
-                Marks::Policy(cluster.policies().get(&key).cloned())
-            }
+            Object::Tier(tier) => cluster.tiers().get(&tier.name) != Some(tier),
+            Object::Policy(policy) => cluster.policies().get(&policy.key) != Some(policy),
         }
     }
 
