@@ -1,5 +1,5 @@
-//! Nodes of the cluster. No rule of NetworkPolicy names them; they are read so that a manifest
-//! with nodes is complete, and for the sources that will select them.
+//! Nodes of the cluster. ClusterNetworkPolicy selects them as peers by label, policy sees their
+//! addresses, and a pod's own node always reaches it; no policy applies to a node.
 
 use std::net::IpAddr;
 
