@@ -195,6 +195,19 @@ fn eval_finds_an_object_that_stands_in_two_files() {
 }
 
 #[test]
+fn eval_reads_files_as_windows_editors_leave_them() {
+    let shop = shop();
+    for name in ["state.yaml", "policies/db.yaml", "probes.jsonl"] {
+        let path = shop.path().join(name);
+        let plain = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("\u{feff}{}", plain.replace('\n', "\r\n"))).unwrap();
+    }
+    let output = run(shop.path(), &EVAL);
+    assert_status(&output, 0);
+    assert_eq!(answers(&output).len(), 2);
+}
+
+#[test]
 fn eval_reads_state_or_probes_from_standard_input_but_not_both() {
     let shop = shop();
     let probes = [

@@ -63,9 +63,15 @@ impl Loader {
         let key = located.object.key();
         let (line, column) = (located.place.line, located.place.column);
         if let Some(first) = self.defined.get(&key) {
+            let same = *first == format!("{file}:{line}");
+            let hint = if same {
+                "; is this file given twice?"
+            } else {
+                ""
+            };
             let problem = Problem::Duplicate {
                 object: key.to_string(),
-                first: first.clone(),
+                first: format!("{first}{hint}"),
             };
             let (file, field) = (file.to_owned(), String::new());
             self.errors.push(ManifestError {

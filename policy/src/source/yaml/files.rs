@@ -119,6 +119,15 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_given_twice_is_an_error_that_says_so() {
+        let errors = load(&[text("a", NAMESPACE), text("a", NAMESPACE)]).unwrap_err();
+        assert_eq!(
+            errors[0].to_string(),
+            "a:1:1: Namespace shop was already defined at a:1; is this file given twice?"
+        );
+    }
+
+    #[test]
     fn a_file_is_read_whatever_it_is_called_and_a_directory_for_its_manifests() {
         let directory = tempfile::tempdir().unwrap();
         for name in ["b.yaml", "a.json", "notes.txt"] {

@@ -152,7 +152,9 @@ impl Args {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         for (number, line) in (1..).zip(input.split(b'\n')) {
             let line = line.with_context(|| format!("{shown}"))?;
-            let line = String::from_utf8_lossy(&line).trim().to_owned();
+            let line = String::from_utf8_lossy(&line);
+            // Some editors begin a file with a byte order mark.
+            let line = line.trim_start_matches('\u{feff}').trim().to_owned();
             if line.is_empty() {
                 continue;
             }
