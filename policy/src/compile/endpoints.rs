@@ -1,8 +1,7 @@
 //! Endpoints by address: who owns which, when several claim it.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-
-use rustc_hash::FxHashMap;
 
 use super::number;
 use super::persistent::Map;
@@ -68,11 +67,11 @@ impl Owners {
 /// Every endpoint, by number.
 #[derive(Debug, Default)]
 pub(super) struct Endpoints {
-    numbers: FxHashMap<PodKey, u32>,
+    numbers: HashMap<PodKey, u32>,
     slots: Vec<Option<Entry>>,
     free: Vec<u32>,
     /// Every claimant of an address that has several.
-    contested: FxHashMap<IpAddr, Vec<u32>>,
+    contested: HashMap<IpAddr, Vec<u32>>,
     pub(super) owners: Owners,
 }
 

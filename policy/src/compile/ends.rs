@@ -1,9 +1,9 @@
 //! End indexes: which columns mean the one at an end of a flow.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::features::Features;
 use super::members::Members;
@@ -164,7 +164,7 @@ impl ClassRows {
         &self,
         classes: impl IntoIterator<Item = (u32, Arc<[u32]>)>,
     ) -> FxHashMap<u32, Arc<[u64]>> {
-        let (mut row, mut known) = (Vec::new(), FxHashSet::<Arc<[u64]>>::default());
+        let (mut row, mut known) = (Vec::new(), HashSet::<Arc<[u64]>>::default());
         let mut rows = FxHashMap::default();
         for (class, features) in classes {
             if !self.work_out(&features, &mut row) {
@@ -217,7 +217,7 @@ pub(super) fn index(columns: &[&Alternative], rows: &mut RowBook) -> (ClassRows,
         ..ClassRows::default()
     };
     let mut anywhere = Vec::new();
-    let mut somewhere: FxHashMap<&Addresses, Vec<u32>> = FxHashMap::default();
+    let mut somewhere: HashMap<&Addresses, Vec<u32>> = HashMap::default();
     for (column, alternative) in (0..).zip(columns) {
         if alternative.any_of.is_empty() {
             set(&mut by_class.always, column);

@@ -1,6 +1,6 @@
 //! Features: scopes that rules in force name, and which classes have them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use rustc_hash::FxHashMap;
 
@@ -27,10 +27,10 @@ struct Condition {
 /// The features in use, by number. Numbers are not used twice.
 #[derive(Debug, Default)]
 pub(super) struct Features {
-    known: FxHashMap<Condition, u32>,
+    known: HashMap<Condition, u32>,
     in_use: FxHashMap<u32, Feature>,
     /// Those that name one namespace, by it.
-    named: FxHashMap<String, Vec<u32>>,
+    named: HashMap<String, Vec<u32>>,
     /// The others.
     elsewhere: Vec<u32>,
     next: u32,

@@ -1,9 +1,7 @@
 //! Identities: endpoints that no policy can tell apart.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-
-use rustc_hash::FxHashMap;
 
 use super::label_index::{Candidates, LabelIndex};
 use super::names::{Served, served};
@@ -44,10 +42,10 @@ pub(super) struct Identity {
 /// Every identity, by number. One without endpoints stays for a while: its pods often return.
 #[derive(Debug, Default)]
 pub(super) struct Identities {
-    known: FxHashMap<Key, u32>,
+    known: HashMap<Key, u32>,
     slots: Vec<Option<Identity>>,
     free: Vec<u32>,
-    by_namespace: FxHashMap<Arc<str>, BTreeSet<u32>>,
+    by_namespace: HashMap<Arc<str>, BTreeSet<u32>>,
     by_label: LabelIndex,
     idle: usize,
 }

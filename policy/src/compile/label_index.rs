@@ -1,16 +1,14 @@
 //! An index of identities by label: who may satisfy a selector, without asking everybody.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
-
-use rustc_hash::FxHashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::model::{Labels, Selector};
 
 /// Identities by key and value of their labels.
 #[derive(Debug, Default)]
 pub(super) struct LabelIndex {
-    keys: FxHashMap<String, FxHashMap<String, BTreeSet<u32>>>,
+    keys: HashMap<String, HashMap<String, BTreeSet<u32>>>,
 }
 
 /// Identities among which are all that satisfy a selector.
@@ -26,7 +24,7 @@ impl LabelIndex {
     pub(super) fn add(&mut self, identity: u32, labels: &Labels) {
         for (key, value) in labels {
             if !self.keys.contains_key(key) {
-                self.keys.insert(key.clone(), FxHashMap::default());
+                self.keys.insert(key.clone(), HashMap::default());
             }
             let values = self.keys.get_mut(key).expect("just inserted");
             match values.get_mut(value) {

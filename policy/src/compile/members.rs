@@ -1,17 +1,15 @@
 //! Members that are addresses: network sets and nodes, by the scopes that mean them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use ipnet::IpNet;
-use rustc_hash::FxHashMap;
-
 use crate::model::{Cluster, Scope};
+use ipnet::IpNet;
 
 /// The addresses of each scope that rules in force name and that can have some.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    scopes: FxHashMap<Scope, Entry>,
+    scopes: HashMap<Scope, Entry>,
 }
 
 #[derive(Debug)]

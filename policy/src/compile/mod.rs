@@ -57,6 +57,9 @@ pub fn compile(cluster: &Cluster) -> Table {
     compiler.table()
 }
 
+// Maps by what tenants choose (labels, names, addresses, rows of rules) are std's, whose hash they
+// cannot know; maps by numbers of our own use the faster one.
+
 /// A count as an id.
 fn number(count: usize) -> u32 {
     u32::try_from(count).expect("fewer than 2^32 of anything")

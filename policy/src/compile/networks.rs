@@ -1,12 +1,11 @@
 //! Addresses: ranges of both families, and which columns mean them.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-
-use ipnet::IpNet;
-use rustc_hash::FxHashMap;
 
 use super::rows::RowBook;
 use super::stretches::{Group, Range, Stretches, common, without};
+use ipnet::IpNet;
 
 /// Addresses of both families, as ranges.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -74,7 +73,7 @@ pub(crate) struct NetworkIndex {
 impl NetworkIndex {
     /// The index of columns that mean these addresses, and of those that mean `always` any.
     pub(super) fn of(
-        columns: FxHashMap<&Addresses, Vec<u32>>,
+        columns: HashMap<&Addresses, Vec<u32>>,
         always: &[u64],
         rows: &mut RowBook,
     ) -> Self {

@@ -1,8 +1,7 @@
 //! Rows of bits, one bit a column of a program.
 
-use rustc_hash::FxHashMap;
-
 use super::number;
+use std::collections::HashMap;
 
 /// Columns of a word.
 pub(super) const WORD: usize = 64;
@@ -31,7 +30,7 @@ impl Rows {
 /// Makes [`Rows`].
 #[derive(Debug)]
 pub(super) struct RowBook {
-    known: FxHashMap<Box<[u64]>, u32>,
+    known: HashMap<Box<[u64]>, u32>,
     pub(super) rows: Rows,
 }
 
@@ -43,7 +42,7 @@ impl RowBook {
             bits: Vec::new(),
         };
         Self {
-            known: FxHashMap::default(),
+            known: HashMap::default(),
             rows,
         }
     }

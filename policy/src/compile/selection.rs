@@ -1,9 +1,7 @@
 //! Selection: which policies concern which subjects.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-
-use rustc_hash::FxHashMap;
 
 use super::number;
 use super::reasons::PolicyName;
@@ -56,12 +54,12 @@ pub(super) struct Version {
 /// The policies, each version by its number; a changed policy has a new one.
 #[derive(Debug, Default)]
 pub(super) struct Policies {
-    numbers: FxHashMap<PolicyKey, u32>,
+    numbers: HashMap<PolicyKey, u32>,
     versions: Vec<Option<Version>>,
     free: Vec<u32>,
     retired: Vec<u32>,
     /// Policies that select in one namespace, by it.
-    named: FxHashMap<String, BTreeSet<u32>>,
+    named: HashMap<String, BTreeSet<u32>>,
     /// The others.
     elsewhere: BTreeSet<u32>,
 }

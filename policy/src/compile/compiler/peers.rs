@@ -1,8 +1,7 @@
 //! Peers: classes of identities that the rules in force tell apart.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-
-use rustc_hash::FxHashSet;
 
 use super::Compiler;
 use crate::compile::identity::Profile;
@@ -108,7 +107,7 @@ impl Compiler {
         };
         match self.identities.candidates(&scope.labels) {
             Some(candidates) => {
-                let inside: FxHashSet<&str> = namespaces.iter().map(|name| &***name).collect();
+                let inside: HashSet<&str> = namespaces.iter().map(|name| &***name).collect();
                 let is_inside =
                     |identity: &u32| inside.contains(&*self.identities.get(*identity).namespace);
                 let all = candidates.identities.iter().copied().filter(is_inside);

@@ -1,9 +1,7 @@
 //! Subjects: the endpoints policy is asked about, and the policies that select them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-
-use rustc_hash::FxHashMap;
 
 use super::{Compiler, Reselected};
 use crate::Subjects;
@@ -42,7 +40,7 @@ impl Compiler {
         };
         let number = self.policies.add(policy, &self.cluster.tier(&policy.tier));
         let version = self.policies.get_mut(number);
-        let mut namespaces = FxHashMap::default();
+        let mut namespaces = HashMap::<_, Labels>::new();
         for (identity, selected) in &mut self.selected {
             let slot = self.identities.get(*identity);
             if !may_select(policy, &slot.namespace) {
