@@ -140,8 +140,11 @@ impl Run {
             .map(Binaries::in_folder)
             .transpose()?;
         interrupt::watch().context("cannot listen for Ctrl-C")?;
-        let report = session::run(&plan, &Materials { programs, baseline }, &Progress::new())?;
+        let mut report = plan.empty_report();
+        let materials = Materials { programs, baseline };
+        let outcome = session::run(&plan, &materials, &Progress::new(), &mut report);
         self.effort.publish(&report)?;
+        outcome?;
         Ok(judge(&thresholds, &report))
     }
 }

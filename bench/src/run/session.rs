@@ -46,7 +46,9 @@ impl Plan {
             .collect()
     }
 
-    fn report(&self) -> Report {
+    /// A report of this plan in which nothing has been measured yet.
+    #[must_use]
+    pub fn empty_report(&self) -> Report {
         Report {
             version: VERSION,
             machine: Machine::this(),
@@ -60,9 +62,13 @@ impl Plan {
 /// Measures all of it. A contender that cannot be had, or a measurement that fails, is noted and the run goes on.
 ///
 /// # Errors
-/// vswitchd's own world cannot be built, or the bench was interrupted.
-pub fn run(plan: &Plan, materials: &Materials, progress: &Progress) -> Result<Report> {
-    let mut report = plan.report();
+/// vswitchd's own world cannot be built, or the bench was interrupted; what was measured until then is in the report.
+pub fn run(
+    plan: &Plan,
+    materials: &Materials,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<()> {
     world::sweep();
     for topology in plan.topologies.iter().copied() {
         let mut chapter = Chapter {
@@ -70,31 +76,19 @@ pub fn run(plan: &Plan, materials: &Materials, progress: &Progress) -> Result<Re
             title: topology.title().into(),
             ..Chapter::default()
         };
-        let mut worlds = Vec::new();
-        for contender in plan.contenders(topology, materials) {
-            interrupt::check()?;
-            progress.building(topology, contender);
-            let built = World::build(contender, topology, materials);
-            chapter.contenders.push(entry(contender, &built));
-            match built {
-                Ok(world) => worlds.push(world),
-                Err(error) if contender == Contender::Vswitchd => return Err(error),
-                Err(Error::Interrupted) => return Err(Error::Interrupted),
-                Err(_) => {}
-            }
-        }
-        measure(plan, &worlds, &mut chapter, progress)?;
+        let worlds = build(plan, topology, materials, progress, &mut chapter.contenders)?;
+        let measured = measure(plan, &worlds, &mut chapter, progress);
         report.chapters.push(chapter);
+        measured?;
     }
-    Ok(report)
+    Ok(())
 }
 
 /// Measures the user's own pair, with nothing to compare it with.
 ///
 /// # Errors
-/// The bench was interrupted.
-pub fn run_pair(plan: &Plan, world: World, progress: &Progress) -> Result<Report> {
-    let mut report = plan.report();
+/// The bench was interrupted; what was measured until then is in the report.
+pub fn run_pair(plan: &Plan, world: World, progress: &Progress, report: &mut Report) -> Result<()> {
     let entry = Entry {
         name: world.contender.name().into(),
         about: world.about.clone(),
@@ -106,9 +100,33 @@ pub fn run_pair(plan: &Plan, world: World, progress: &Progress) -> Result<Report
         contenders: vec![entry],
         ..Chapter::default()
     };
-    measure(plan, &[world], &mut chapter, progress)?;
+    let measured = measure(plan, &[world], &mut chapter, progress);
     report.chapters.push(chapter);
-    Ok(report)
+    measured
+}
+
+/// Builds the worlds of a topology side by side, and notes who is there and who is not.
+fn build(
+    plan: &Plan,
+    topology: Topology,
+    materials: &Materials,
+    progress: &Progress,
+    entries: &mut Vec<Entry>,
+) -> Result<Vec<World>> {
+    let mut worlds = Vec::new();
+    for contender in plan.contenders(topology, materials) {
+        progress.building(topology, contender);
+        let built = World::build(contender, topology, materials);
+        // An interrupt from a terminal ends the programs that build a world, too.
+        interrupt::check()?;
+        entries.push(entry(contender, &built));
+        match built {
+            Ok(world) => worlds.push(world),
+            Err(error) if contender == Contender::Vswitchd => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(worlds)
 }
 
 fn entry(contender: Contender, built: &Result<World>) -> Entry {

@@ -82,8 +82,15 @@ impl Effort {
         })
     }
 
-    /// Prints the report and writes the files that were asked for.
+    /// Prints the report and writes the files that were asked for, if anything was measured.
     pub(super) fn publish(&self, report: &Report) -> Result<()> {
+        if report
+            .chapters
+            .iter()
+            .all(|chapter| chapter.rows.is_empty())
+        {
+            return Ok(());
+        }
         say(&table::of_report(report));
         if let Some(file) = &self.json {
             report.save(file)?;

@@ -36,8 +36,10 @@ impl Pair {
         };
         interrupt::watch().context("cannot listen for Ctrl-C")?;
         let world = World::of_user(client, server, address);
-        let report = session::run_pair(&plan, world, &Progress::new())?;
+        let mut report = plan.empty_report();
+        let outcome = session::run_pair(&plan, world, &Progress::new(), &mut report);
         self.effort.publish(&report)?;
+        outcome?;
         let complete = report
             .chapters
             .iter()
