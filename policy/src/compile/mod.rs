@@ -7,7 +7,7 @@
 //!    features are one [class](classes): what the rules see of a peer.
 //! 3. The policies of a tier that select the same endpoints are one [program] per direction: a
 //!    matrix of bits, whose columns are rules and whose rows are found by the peer's class, its
-//!    [address](networks) and the [ports](ports). The first column that all rows share decides.
+//!    [address](networks) and the [ports]. The first column that all rows share decides.
 //!
 //! So a verdict costs the same however many pods and policies there are; 64 rules that select one
 //! pod in one tier cost it one word. The [`Compiler`] takes events and redoes what they touch; a
