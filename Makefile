@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 60
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check netns fuzz bench doc install tools
+.PHONY: help demo test check netns fuzz bench micro doc install tools
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -43,7 +43,13 @@ fuzz: ## every fuzz target for FUZZ_SECONDS each (needs a nightly toolchain and 
 	for target in $$targets; do \
 	(cd $$folder/.. && $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; done; done
 
-bench: ## what the data plane costs on this machine
+bench: ## vswitchd against the kernel, VXLAN, Open vSwitch and a naive loop, quickly; report in target/bench.html
+	@.ci/tools test
+	$(CARGO) build --locked --release -p vswitchd -p cni-shim -p vswitch-bench --bins
+	$(TARGET)/release/vswitch-bench run --quick --topology same-node,two-node \
+	--json $(TARGET)/bench.json --html $(TARGET)/bench.html
+
+micro: ## what the data plane costs per frame, without devices
 	$(CARGO) bench --locked -p vswitch-bench
 
 doc: ## the documentation of every crate, in target/doc

@@ -11,7 +11,7 @@ use super::{
 };
 
 const STYLE: &str = "
-body { font: 15px/1.5 system-ui, sans-serif; color: #282c34; background: #f6f7f9; max-width: 1000px; margin: 2em auto; padding: 0 1em }
+body { font: 15px/1.5 system-ui, sans-serif; color: #282c34; background: #f6f7f9; max-width: 1360px; margin: 2em auto; padding: 0 1em }
 h1 { font-size: 1.7em; margin-bottom: 0 } h2 { margin: 2.2em 0 .6em; border-bottom: 2px solid #ce422b; padding-bottom: .2em }
 .sub { color: #667; margin-top: .2em }
 .card { background: #fff; border: 1px solid #e3e6eb; border-radius: 8px; padding: .8em 1em; margin: 0 0 1em; overflow-x: auto }

@@ -63,11 +63,11 @@ fn of_chapter(chapter: &Chapter) -> Table {
             metric.unit.to_owned(),
             value(chapter, metric, subject),
         ];
-        cells.extend(chapter.peers().map(|peer| {
-            let ratio = chapter.ratio(metric.id, &peer.name);
-            let ratio = ratio.map_or(String::new(), |ratio| format!(" ×{}", shown(ratio)));
-            value(chapter, metric, &peer.name) + &ratio
-        }));
+        cells.extend(
+            chapter
+                .peers()
+                .map(|peer| beside(chapter, metric, &peer.name)),
+        );
         table.add_row(cells);
     }
     table
@@ -77,6 +77,16 @@ fn value(chapter: &Chapter, metric: &Metric, contender: &str) -> String {
     chapter
         .summary(metric.id, contender)
         .map_or("-".into(), shown)
+}
+
+/// A peer's median and the subject's ratio to it; the peer's own spread would make the line too long for a terminal.
+fn beside(chapter: &Chapter, metric: &Metric, peer: &str) -> String {
+    let Some(summary) = chapter.summary(metric.id, peer) else {
+        return "-".into();
+    };
+    let ratio = chapter.ratio(metric.id, peer);
+    let ratio = ratio.map_or(String::new(), |ratio| format!(" ×{}", shown(ratio)));
+    digits(summary.median) + &ratio
 }
 
 fn notes(chapter: &Chapter) -> String {
