@@ -64,7 +64,7 @@ impl FlowKey {
     }
 
     /// A hash that both directions share. For an unfragmented packet it is what the kernel's fan-out computes.
-    #[inline]
+    #[inline(always)]
     pub const fn symmetric_hash(&self) -> u32 {
         let ports_xor = (self.src_port ^ self.dst_port) as u32;
         symmetric_hash(self.src.to_bits(), self.dst.to_bits(), ports_xor)
@@ -74,7 +74,7 @@ impl FlowKey {
 /// The hash by which flows are spread over workers, the same for both directions. Addresses in host order; `ports_xor` is
 /// source port xor destination port of TCP, UDP or SCTP that is not a fragment, and 0 otherwise. The classic BPF fan-out
 /// program of `port` computes exactly this, so it has only operations that program has.
-#[inline]
+#[inline(always)]
 pub const fn symmetric_hash(src: u32, dst: u32, ports_xor: u32) -> u32 {
     let mut h = src ^ dst ^ ports_xor.wrapping_mul(0x9e37_79b1);
     h = h.wrapping_mul(0x85eb_ca6b);

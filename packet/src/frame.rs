@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use crate::offload::{Checksum, GsoKind, VIRTIO_LEN};
+use crate::offload::{Checksum, Gso, GsoKind, VIRTIO_LEN};
 use crate::{Offload, Protocol, checksum, ethernet, ipv4, offload, transport};
 
 /// Bytes before the place where a device writes: room for an outer IPv4 header (20), an ICMP error's headers (28) and a
@@ -111,32 +111,32 @@ impl Frame {
     }
 
     /// The link header: 14 bytes, or none.
-    #[inline]
+    #[inline(always)]
     pub fn link(&self) -> &[u8] {
         &self.buffer[self.start as usize..self.network as usize]
     }
 
     /// The IP packet (or what follows the Ethernet header), Ethernet padding included until
     /// [`Frame::truncate_packet`] takes it off.
-    #[inline]
+    #[inline(always)]
     pub fn packet(&self) -> &[u8] {
         &self.buffer[self.network as usize..self.end as usize]
     }
 
     /// The IP packet, to be edited in place.
-    #[inline]
+    #[inline(always)]
     pub fn packet_mut(&mut self) -> &mut [u8] {
         &mut self.buffer[self.network as usize..self.end as usize]
     }
 
     /// Bytes of the packet.
-    #[inline]
+    #[inline(always)]
     pub fn packet_len(&self) -> usize {
         (self.end - self.network) as usize
     }
 
     /// Puts this link header before the packet, in the place of any other.
-    #[inline]
+    #[inline(always)]
     pub fn set_link(&mut self, header: &[u8; ethernet::HEADER_LEN]) {
         let network = self.network as usize;
         let start = network - header.len();
@@ -145,7 +145,7 @@ impl Frame {
     }
 
     /// Forgets the link header.
-    #[inline]
+    #[inline(always)]
     pub fn clear_link(&mut self) {
         self.start = self.network;
     }
@@ -154,7 +154,7 @@ impl Frame {
     ///
     /// # Panics
     /// When all pushes together take more than the headroom.
-    #[inline]
+    #[inline(always)]
     pub fn push_packet(&mut self, n: usize) -> &mut [u8] {
         let network = self.network as usize;
         let pushed = network.checked_sub(n).expect("pushes fit the headroom");
@@ -166,7 +166,7 @@ impl Frame {
 
     /// Strips `n` bytes off the packet's front, or all there are. The link header is gone. If they included the L4 header
     /// of a partial checksum, the offload is forgotten.
-    #[inline]
+    #[inline(always)]
     pub fn pull_packet(&mut self, n: usize) {
         let n = n.min(self.packet_len());
         self.network += n as u32;
@@ -175,7 +175,7 @@ impl Frame {
     }
 
     /// Shortens the packet to `len` bytes: takes off Ethernet padding. A shorter packet stays as it is.
-    #[inline]
+    #[inline(always)]
     pub fn truncate_packet(&mut self, len: usize) {
         self.end = self.end.min(self.network + len.min(CAPACITY) as u32);
     }
@@ -211,11 +211,18 @@ impl Frame {
 
     /// Bytes of the largest IP packet on the wire once a super-segment is cut: headers and one `gso.size`. Without GSO (or
     /// with a kind that this crate does not cut) the bytes of the packet.
-    #[inline]
+    #[inline(always)]
     pub fn wire_packet_len(&self) -> usize {
+        match self.offload.gso {
+            None => self.packet_len(),
+            Some(gso) => self.segment_len(gso),
+        }
+    }
+
+    fn segment_len(&self, gso: Gso) -> usize {
         let whole = self.packet_len();
-        match (self.offload.gso, self.headers_len()) {
-            (Some(gso), Some(headers)) if !matches!(gso.kind, GsoKind::Other(_)) => {
+        match self.headers_len() {
+            Some(headers) if !matches!(gso.kind, GsoKind::Other(_)) => {
                 whole.min(headers + usize::from(gso.size))
             }
             _ => whole,
@@ -227,7 +234,7 @@ impl Frame {
     ///
     /// # Errors
     /// [`offload::Error`] when a device told to act on it would edit what the switch has judged, or could not act.
-    #[inline]
+    #[inline(always)]
     pub fn check_offload(&self, header: &ipv4::Header) -> Result<(), offload::Error> {
         self.offload
             .check(header, header.header_len, self.packet_len())

@@ -136,12 +136,12 @@ pub fn ipip(bytes: &[u8]) {
 
 fn decapsulate(packet: &[u8], outer: &ipv4::Header) {
     let mut frame = Frame::from_packet(packet);
-    if ipip::decapsulate(&mut frame, outer).is_err() {
+    let Ok(header) = ipip::decapsulate(&mut frame, outer) else {
         assert_eq!(frame.packet(), packet);
         return;
-    }
+    };
     let inner = frame.clone();
-    let header = ipv4::Header::parse(inner.packet()).expect("a decapsulated packet parses");
+    assert_eq!(ipv4::Header::parse(inner.packet()), Ok(header));
     assert_eq!(header.total_len, inner.packet_len());
     ipip::encapsulate(
         &mut frame,

@@ -45,7 +45,7 @@ pub enum Error {
 /// header. The link header is gone.
 ///
 /// Of a super-segment of more than 65 515 bytes the outer length field reads 65 535; cutting it writes the right ones.
-#[inline]
+#[inline(always)]
 pub fn encapsulate(frame: &mut Frame, outer: Outer) {
     let tos = frame.packet().get(1).copied().unwrap_or(0);
     let header = ipv4::Header {
@@ -67,22 +67,23 @@ pub fn encapsulate(frame: &mut Frame, outer: Outer) {
 }
 
 /// Strips the outer header, which the caller has parsed and found to be whole (no fragment) and IPIP, from the frame's packet,
-/// along with the link header and Ethernet padding; then carries DSCP and congestion over into the inner header. On an
-/// error the frame is as it was.
+/// along with the link header and Ethernet padding; then carries DSCP and congestion over into the inner header, which is
+/// returned as it then stands. On an error the frame is as it was.
 ///
 /// # Errors
 /// [`Error::Inner`] when the inner header does not parse, [`Error::EcnDrop`].
-#[inline]
-pub fn decapsulate(frame: &mut Frame, outer: &ipv4::Header) -> Result<(), Error> {
-    let inner = ipv4::Header::parse(outer.payload(frame.packet()))?;
+#[inline(always)]
+pub fn decapsulate(frame: &mut Frame, outer: &ipv4::Header) -> Result<ipv4::Header, Error> {
+    let mut inner = ipv4::Header::parse(outer.payload(frame.packet()))?;
     let ecn = combine_ecn(outer.tos & ECN_MASK, inner.tos & ECN_MASK).ok_or(Error::EcnDrop)?;
     let tos = outer.tos & !ECN_MASK | ecn;
     frame.pull_packet(outer.header_len);
     frame.truncate_packet(inner.total_len);
     if tos != inner.tos {
         ipv4::set_tos(frame.packet_mut(), tos);
+        inner.tos = tos;
     }
-    Ok(())
+    Ok(inner)
 }
 
 /// RFC 6040 figure 4: the ECN field that leaves the tunnel; `None` is drop.

@@ -194,10 +194,26 @@ impl Offload {
     ///
     /// # Errors
     /// [`Error::ChecksumField`], [`Error::GsoKind`].
-    #[inline]
+    #[inline(always)]
     pub fn check(&self, header: &ipv4::Header, l4: usize, packet_len: usize) -> Result<(), Error> {
+        match (self.checksum, self.gso) {
+            (Checksum::None | Checksum::Valid, None) => Ok(()),
+            _ => self.check_work(header.protocol, header.is_fragment(), l4, packet_len),
+        }
+    }
+
+    /// [`Offload::check`] where a device has something to do. It is not given the header, so that the caller's may stay in
+    /// registers.
+    #[inline(never)]
+    fn check_work(
+        &self,
+        protocol: Protocol,
+        is_fragment: bool,
+        l4: usize,
+        packet_len: usize,
+    ) -> Result<(), Error> {
         if let Checksum::Partial { start, offset } = self.checksum {
-            let (field_start, protocol) = (usize::from(start), header.protocol);
+            let field_start = usize::from(start);
             let field = field_start + usize::from(offset);
             let fits = match checksum::field(protocol) {
                 Some((at, _)) if field_start == l4 && usize::from(offset) == at => {
@@ -218,23 +234,17 @@ impl Offload {
             None => Ok(()),
             // Real stacks stay far below (the smallest MSS is 36): more would make one frame a flood.
             Some(Gso { kind, size, .. }) if packet_len > usize::from(size) * MAX_SEGMENTS => {
-                Err(Error::GsoKind {
-                    kind,
-                    protocol: header.protocol,
-                })
+                Err(Error::GsoKind { kind, protocol })
             }
             Some(Gso {
                 kind: GsoKind::Tcp4,
                 ..
-            }) if header.protocol == Protocol::TCP && !header.is_fragment() => Ok(()),
+            }) if protocol == Protocol::TCP && !is_fragment => Ok(()),
             Some(Gso {
                 kind: GsoKind::UdpL4,
                 ..
-            }) if header.protocol == Protocol::UDP && !header.is_fragment() => Ok(()),
-            Some(Gso { kind, .. }) => Err(Error::GsoKind {
-                kind,
-                protocol: header.protocol,
-            }),
+            }) if protocol == Protocol::UDP && !is_fragment => Ok(()),
+            Some(Gso { kind, .. }) => Err(Error::GsoKind { kind, protocol }),
         }
     }
 

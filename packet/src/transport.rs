@@ -140,7 +140,7 @@ impl TcpHeader {
     ///
     /// # Errors
     /// [`TcpError`].
-    #[inline]
+    #[inline(always)]
     pub fn parse(payload: &[u8]) -> Result<Self, TcpError> {
         let b: &[u8; Self::LEN] = crate::first(payload, "TCP header")?;
         let header_len = usize::from(b[12] >> 4) * 4;
@@ -201,16 +201,14 @@ impl UdpHeader {
     ///
     /// # Errors
     /// [`Truncated`].
-    #[inline]
+    #[inline(always)]
     pub fn parse(payload: &[u8]) -> Result<Self, Truncated> {
         let &[s0, s1, d0, d1, l0, l1, c0, c1] = crate::first(payload, "UDP header")?;
-        let [src_port, dst_port, length, checksum] =
-            [[s0, s1], [d0, d1], [l0, l1], [c0, c1]].map(u16::from_be_bytes);
         Ok(Self {
-            src_port,
-            dst_port,
-            length,
-            checksum,
+            src_port: u16::from_be_bytes([s0, s1]),
+            dst_port: u16::from_be_bytes([d0, d1]),
+            length: u16::from_be_bytes([l0, l1]),
+            checksum: u16::from_be_bytes([c0, c1]),
         })
     }
 
@@ -243,7 +241,7 @@ impl SctpHeader {
     ///
     /// # Errors
     /// [`Truncated`].
-    #[inline]
+    #[inline(always)]
     pub fn parse(payload: &[u8]) -> Result<Self, Truncated> {
         let b: &[u8; Self::LEN] = crate::first(payload, "SCTP header")?;
         Ok(Self {

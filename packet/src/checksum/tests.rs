@@ -89,6 +89,17 @@ fn a_payload_shorter_than_its_header_is_never_verified_and_never_written() {
 
 proptest! {
     #[test]
+    fn a_header_adds_up_as_any_bytes_do(mut header: [u8; 20], mend: bool) {
+        if mend {
+            header[10..12].fill(0);
+            let sum = internet(&header);
+            header[10..12].copy_from_slice(&sum.to_be_bytes());
+        }
+        prop_assert_eq!(verify_header(&header), verify(&header));
+        prop_assert!(!mend || verify_header(&header));
+    }
+
+    #[test]
     fn the_wide_sum_is_the_slow_sum(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         prop_assert_eq!(internet(&bytes), slow(&bytes));
     }

@@ -133,6 +133,18 @@ fn options_are_walked_until_they_end_or_are_malformed() {
     assert_eq!(walk(&[1, 1, 1, 7]), (vec![(1, 1), (1, 1), (1, 1)], false));
 }
 
+#[test]
+fn a_hop_less_changes_the_checksum_as_a_fresh_one_would_for_every_checksum() {
+    let mut header = Header::parse(&build::udp(A, B, 1, 2, b"")).unwrap();
+    for identification in 0..=u16::MAX {
+        header.identification = identification;
+        let mut packet = header.emit();
+        decrement_ttl(&mut packet);
+        let ttl = header.ttl - 1;
+        assert_eq!(packet, Header { ttl, ..header }.emit(), "{identification}");
+    }
+}
+
 proptest! {
     #[test]
     fn emit_then_parse_is_identity(header in any_header()) {

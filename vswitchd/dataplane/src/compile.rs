@@ -119,7 +119,8 @@ pub fn compile(description: &Description, policy: Arc<Table>, generation: Genera
         Target::Drop(DropReason::GatewayAddress),
     );
     let peer_by_address = tables.peers.iter().enumerate();
-    let peer_by_address = peer_by_address.map(|(id, peer)| (peer.address, PeerId(id as u16)));
+    let peer_by_address =
+        peer_by_address.map(|(id, peer)| (peer.address.to_bits(), PeerId(id as u16)));
     Snapshot {
         generation,
         node: Arc::new(Node {
@@ -254,6 +255,12 @@ impl Tables {
         let kind = PortKind::Workload(Workload {
             address: workload.address,
             mac: workload.mac,
+            link: Header {
+                dst: GATEWAY_MAC,
+                src: workload.mac,
+                ethertype: EtherType::IPV4,
+            }
+            .emit(),
             adjacency,
             since: workload.since,
             egress_limit: workload.egress_limit.clone(),

@@ -6,10 +6,13 @@
 //! [`Action::Punt`] and [`Action::Drop`].
 //!
 //! ```text
-//! arrive:  parse -> ARP? answer -> uplink and IPIP? decap (known node only)
-//!          -> anti-spoof / RPF -> which flow, and which worker owns it
-//! proceed: conntrack -> new or stale? policy: egress of the source, ingress
-//!          of the destination -> route (LPM) -> TTL -> MTU -> encap/rewrite
+//! arrive:    parse -> ARP? answer -> uplink and IPIP? decap (known node only)
+//!            -> anti-spoof / RPF
+//! short way: one more packet of a settled flow? -> count -> transmit
+//! long way:  which flow, and which worker owns it -> conntrack -> new or stale?
+//!            policy: egress of the source, ingress of the destination
+//!            -> route (LPM) -> transmit
+//! transmit:  TTL -> MTU -> encap/rewrite
 //! ```
 //!
 //! The crate does no I/O, knows no clock and depends on `packet` and `policy`

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
-use packet::ethernet::MacAddr;
+use packet::ethernet::{self, MacAddr};
 use policy::Table;
 use rustc_hash::FxHashMap;
 
@@ -28,8 +28,8 @@ pub struct Snapshot {
     pub ports: Arc<Vec<Option<Port>>>,
     /// The other nodes, by [`PeerId`].
     pub peers: Arc<Vec<Peer>>,
-    /// Underlay address to peer.
-    pub peer_by_address: Arc<FxHashMap<Ipv4Addr, PeerId>>,
+    /// Underlay address, as a number, to peer.
+    pub peer_by_address: Arc<FxHashMap<u32, PeerId>>,
     /// The routes.
     pub fib: Arc<Fib>,
     /// The rewrites, by [`AdjacencyId`].
@@ -94,6 +94,8 @@ pub struct Workload {
     pub address: Ipv4Addr,
     /// Its only legitimate source MAC address.
     pub mac: MacAddr,
+    /// The link header its packets begin with: from there to its gateway.
+    pub link: [u8; ethernet::HEADER_LEN],
     /// The way to it.
     pub adjacency: AdjacencyId,
     /// The first generation it was in: flows older than that were another
@@ -127,8 +129,15 @@ impl Snapshot {
         &self.adjacencies[id.index()]
     }
 
+    /// The peer with this underlay address.
+    #[inline]
+    pub fn peer_at(&self, address: Ipv4Addr) -> Option<PeerId> {
+        self.peer_by_address.get(&address.to_bits()).copied()
+    }
+
     /// The way back to `source` when that is another node's: only that node may
     /// send packets from there.
+    #[inline]
     pub fn way_to_peer(&self, source: Ipv4Addr) -> Option<&Adjacency> {
         match self.fib.lookup(source)? {
             Target::Adjacency(id) => Some(self.adjacency(id)).filter(|way| way.peer.is_some()),

@@ -42,43 +42,47 @@ pub struct Way {
     pub generation: Generation,
 }
 
-/// One tracked flow.
+/// One tracked flow: two cache lines, of which the first has all that a packet
+/// of a known flow is decided by.
 #[derive(Clone, Debug)]
+#[repr(C, align(128))]
 pub struct Flow {
     pub(super) key: Key,
-    pub(super) from_low: bool,
+    /// The snapshot whose policy last allowed it.
+    pub judged: Generation,
     /// The port the flow's first packet came in by; replies leave by it.
     pub origin: PortId,
     /// Where in its life the flow is.
     pub state: State,
-    /// The snapshot its first packet was judged under.
-    pub born: Generation,
-    /// The snapshot whose policy last allowed it.
-    pub judged: Generation,
+    /// Which directions have sent a TCP FIN, as bits 1 (original), 2 (reply).
+    pub(super) fins: u8,
+    pub(super) from_low: bool,
+    /// A newer policy denies it but lets it go on. A SYN on its ports is judged
+    /// as the new connection that it is.
+    pub kept: bool,
     /// Why a newer policy denies it. It stays in the table, so that the other
     /// end's next packet does not begin it anew the other way round. Its state
     /// is [`State::Cut`] then.
     pub denied: Option<Denied>,
-    /// ICMP code of its first packet, whose type is in the key.
-    pub icmp_code: u8,
-    /// The state it was cut in.
-    pub(super) before_cut: State,
-    /// A newer policy denies it but lets it go on. A SYN on its ports is judged
-    /// as the new connection that it is.
-    pub kept: bool,
-    /// Which directions have sent a TCP FIN, as bits 1 (original), 2 (reply).
-    pub(super) fins: u8,
+    /// The snapshot its first packet was judged under.
+    pub born: Generation,
+    /// When its timeout last started, to within a second.
+    pub(super) touched: Time,
     /// The decisions, original direction first.
     pub ways: [Way; 2],
     /// Packets seen, original direction first. A super-segment counts as one.
     pub packets: [u64; 2],
     /// Bytes seen, IP header included, original direction first.
     pub bytes: [u64; 2],
-    /// When its timeout last started, to within a second.
-    pub(super) touched: Time,
+    /// ICMP code of its first packet, whose type is in the key.
+    pub icmp_code: u8,
+    /// The state it was cut in.
+    pub(super) before_cut: State,
     pub(super) previous: u32,
     pub(super) next: u32,
 }
+
+const _: () = assert!(size_of::<Flow>() == 128 && std::mem::offset_of!(Flow, packets) == 64);
 
 impl Flow {
     pub(super) fn new(key: Key, from_low: bool, origin: PortId, state: State, now: Time) -> Self {

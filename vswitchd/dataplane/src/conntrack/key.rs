@@ -10,9 +10,8 @@ use packet::protocol::Protocol;
 pub(super) struct Key {
     /// `address << 16 | port` of the lower end.
     low: u64,
-    /// The same of the higher end.
+    /// The same of the higher end, below `protocol << 56`.
     high: u64,
-    protocol: Protocol,
 }
 
 impl Key {
@@ -23,14 +22,8 @@ impl Key {
         let dst = end(flow.dst, flow.dst_port);
         let from_low = src <= dst;
         let (low, high) = if from_low { (src, dst) } else { (dst, src) };
-        (
-            Self {
-                low,
-                high,
-                protocol: flow.protocol,
-            },
-            from_low,
-        )
+        let high = high | u64::from(flow.protocol.0) << 56;
+        (Self { low, high }, from_low)
     }
 
     /// The key as a packet from the lower (or the higher) end carries it.
@@ -45,15 +38,14 @@ impl Key {
             dst: Ipv4Addr::from((dst >> 16) as u32),
             src_port: src as u16,
             dst_port: dst as u16,
-            protocol: self.protocol,
+            protocol: Protocol((self.high >> 56) as u8),
         }
     }
 
     /// A hash keyed by a secret, so that no pod can aim at one bucket.
     #[inline]
     pub(super) fn hash(&self, seed: [u64; 2]) -> u32 {
-        let high = self.high ^ u64::from(self.protocol.0) << 56;
-        fold(fold(self.low ^ seed[0], high ^ seed[1]), seed[0] | 1) as u32
+        fold(fold(self.low ^ seed[0], self.high ^ seed[1]), seed[0] | 1) as u32
     }
 }
 

@@ -203,9 +203,22 @@ impl Transport {
         }
     }
 
+    /// Whether this packet leaves a flow in `state` as it is: one more of many.
+    #[inline(always)]
+    pub(super) fn is_one_more(self, state: State, direction: Direction) -> bool {
+        match self {
+            Self::Tcp(flags) => {
+                matches!(state, State::Established | State::FinWait) && is_plain(flags)
+            }
+            _ if direction == Direction::Original => true,
+            Self::Udp => state == State::UdpReplied,
+            Self::Icmp => state == State::IcmpReplied,
+            Self::Other => state == State::OtherReplied,
+        }
+    }
+
     /// The state after this packet, given the state before it and which
     /// directions had sent a FIN (updated).
-    #[inline]
     pub(super) fn next(
         self,
         state: State,

@@ -1,7 +1,5 @@
 //! The flow table: open addressing over a slab, bounded, never rehashed.
 
-use std::time::Duration;
-
 use packet::flow::FlowKey;
 
 use super::flow::{Direction, Flow, FlowId};
@@ -12,7 +10,7 @@ use crate::ids::PortId;
 use crate::time::Time;
 
 /// A flow's timeout restarts at most this often, to spare the list writes.
-const TOUCH: Duration = Duration::from_secs(1);
+const TOUCH_NANOS: u64 = 1_000_000_000;
 
 /// The table is full and no flow in it may be evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +63,7 @@ impl Conntrack {
     }
 
     /// The flow a packet with this key belongs to, and which way it goes.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, key: &FlowKey) -> Option<(FlowId, Direction)> {
         let (key, from_low) = Key::of(key);
         let hash = key.hash(self.seed);
@@ -95,7 +93,7 @@ impl Conntrack {
     }
 
     /// The flow with this id.
-    #[inline]
+    #[inline(always)]
     pub fn flow(&mut self, id: FlowId) -> &mut Flow {
         &mut self.flows[id.0 as usize]
     }
@@ -130,25 +128,40 @@ impl Conntrack {
         Ok(Ok((FlowId(slot), evicted)))
     }
 
-    /// Advances the flow's state by one packet and restarts its timeout.
+    /// The flow if [`Conntrack::track`] would change nothing for this packet.
+    #[inline(always)]
+    pub fn unchanged(
+        &mut self,
+        id: FlowId,
+        direction: Direction,
+        transport: Transport,
+        now: Time,
+    ) -> Option<&mut Flow> {
+        let flow = &mut self.flows[id.0 as usize];
+        let is_unchanged = transport.is_one_more(flow.state, direction)
+            && now.nanos_since(flow.touched) < TOUCH_NANOS;
+        is_unchanged.then_some(flow)
+    }
+
+    /// Advances the flow's state by one packet, restarts its timeout and gives
+    /// it back.
     ///
     /// # Errors
     /// [`Refused`] for a packet that cannot be part of it; nothing changes.
-    #[inline]
     pub fn track(
         &mut self,
         id: FlowId,
         direction: Direction,
         transport: Transport,
         now: Time,
-    ) -> Result<(), Refused> {
+    ) -> Result<&mut Flow, Refused> {
         let flow = &mut self.flows[id.0 as usize];
         let before = flow.state;
         let after = transport.next(before, direction, &mut flow.fins)?;
-        if after != before || now.since(flow.touched) >= TOUCH {
-            self.enter(id, after, now);
+        if after != before || now.nanos_since(flow.touched) >= TOUCH_NANOS {
+            self.requeue(id.0, after, now);
         }
-        Ok(())
+        Ok(&mut self.flows[id.0 as usize])
     }
 
     /// Marks the flow as cut: from now on it has the timeout of that, and makes
@@ -156,28 +169,30 @@ impl Conntrack {
     pub fn cut(&mut self, id: FlowId, now: Time) {
         let flow = &mut self.flows[id.0 as usize];
         flow.before_cut = flow.state;
-        self.enter(id, State::Cut, now);
+        self.requeue(id.0, State::Cut, now);
     }
 
     /// Puts a flow that was cut back where it was in its life.
     pub fn mend(&mut self, id: FlowId, now: Time) {
-        self.enter(id, self.flows[id.0 as usize].before_cut, now);
+        self.requeue(id.0, self.flows[id.0 as usize].before_cut, now);
     }
 
     /// Restarts the flow's timeout, its state being what it is.
     pub fn touch(&mut self, id: FlowId, now: Time) {
         let flow = &self.flows[id.0 as usize];
-        if now.since(flow.touched) >= TOUCH {
-            self.enter(id, flow.state, now);
+        if now.nanos_since(flow.touched) >= TOUCH_NANOS {
+            self.requeue(id.0, flow.state, now);
         }
     }
 
-    fn enter(&mut self, id: FlowId, state: State, now: Time) {
-        let flow = &mut self.flows[id.0 as usize];
+    /// Moves a flow to the young end of the list of its new state.
+    #[inline(never)]
+    fn requeue(&mut self, slot: u32, state: State, now: Time) {
+        let flow = &mut self.flows[slot as usize];
         let before = std::mem::replace(&mut flow.state, state);
         flow.touched = now;
-        self.lists.unlink(&mut self.flows, id.0, before);
-        self.lists.push(&mut self.flows, id.0);
+        self.lists.unlink(&mut self.flows, slot, before);
+        self.lists.push(&mut self.flows, slot);
     }
 
     /// Forgets the flow.

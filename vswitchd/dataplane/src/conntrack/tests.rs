@@ -101,8 +101,10 @@ fn impossible_flags_are_refused_and_change_nothing() {
     assert!(table.is_empty());
     let id = open(&mut table, &key(1), now);
     assert_eq!(
-        table.track(id, Direction::Original, Transport::Tcp(TcpFlags(0)), now),
-        Err(Refused)
+        table
+            .track(id, Direction::Original, Transport::Tcp(TcpFlags(0)), now)
+            .err(),
+        Some(Refused)
     );
     assert_eq!(table.flow(id).state, State::Established);
 }

@@ -87,7 +87,9 @@ fn deserves_answer(frame: &Frame, about: &ipv4::Header) -> bool {
     let is_error = about.protocol == Protocol::ICMP
         && about.fragment_offset_bytes == 0
         && icmpv4::Header::parse(about.payload(frame.packet())).is_ok_and(|icmp| icmp.is_error());
-    about.fragment_offset_bytes == 0 && !is_error && link::refuse_special(about).is_ok()
+    about.fragment_offset_bytes == 0
+        && !is_error
+        && link::refuse_special(about.src, about.dst).is_ok()
 }
 
 /// The host's packets are answered to the host, everyone else's by route.

@@ -1,73 +1,64 @@
 //! From the wire to a packet whose flow, source and owner are known.
 
-use packet::ethernet::MacAddr;
+use std::net::Ipv4Addr;
+
+use packet::ethernet::{EtherType, MacAddr};
 use packet::frame::Frame;
 use packet::{Protocol, ipv4};
 
-use super::flow_of;
-use super::link::{self, Carried};
-use super::{Refusal, arp, path_mtu, source, tunnel};
-use crate::GATEWAY_MAC;
+use super::{Instead, arp, link, path_mtu, source, tunnel};
 use crate::action::{Action, Punt};
-use crate::arrived::Arrived;
 use crate::drop_reason::DropReason;
 use crate::ids::PortId;
 use crate::local::Local;
-use crate::snapshot::{PortKind, Snapshot, Workload};
+use crate::snapshot::{Snapshot, Workload};
 use crate::time::Time;
 
-/// How arriving ended.
-pub(crate) enum Arrival {
-    Packet(Arrived),
-    Finished(Action),
-}
+/// The header of a packet to go on with, or what was done instead.
+type Took = Result<ipv4::Header, Instead>;
 
-/// Parses, answers ARP, decapsulates, checks the source, finds the flow.
-#[inline]
-pub(crate) fn arrive(
-    world: &Snapshot,
-    local: &mut Local,
-    now: Time,
+/// A pod's packets begin with one link header, from the pod to its gateway.
+#[inline(always)]
+pub(crate) fn from_workload(
+    local: &Local,
     port: PortId,
+    workload: &Workload,
     frame: &mut Frame,
-) -> Result<Arrival, Refusal> {
-    let header = match &world.port(port).ok_or(DropReason::NoPort)?.kind {
-        PortKind::Workload(workload) => match from_workload(local, port, workload, frame)? {
-            Ok(header) => header,
-            Err(answered) => return Ok(Arrival::Finished(answered)),
-        },
-        PortKind::Uplink { mac } => match from_uplink(world, local, now, port, *mac, frame)? {
-            Ok(header) => header,
-            Err(action) => return Ok(Arrival::Finished(action)),
-        },
-        PortKind::Host => from_host(world, frame)?,
-    };
-    link::refuse_special(&header)?;
-    frame
-        .check_offload(&header)
-        .map_err(|_| DropReason::OffloadForged)?;
-    let flow = flow_of::read(local, now, frame, &header)?;
-    Ok(Arrival::Packet(Arrived { port, header, flow }))
+) -> Took {
+    if !link::is(frame, &workload.link) {
+        return Err(not_to_gateway(local, port, workload, frame));
+    }
+    let header = link::packet(frame)?;
+    source::verify_workload(workload, &header)?;
+    Ok(header)
 }
 
-/// Either a packet to go on with, or what was done instead.
-type Took = Result<Result<ipv4::Header, Action>, DropReason>;
-
-fn from_workload(local: &Local, port: PortId, workload: &Workload, frame: &mut Frame) -> Took {
-    let (ethernet, carried) = link::read(frame)?;
-    match carried {
-        Carried::Arp => arp::answer(local, port, workload, &ethernet, frame).map(Err),
-        Carried::Ipv4 { src, .. } if src != workload.mac => Err(DropReason::SpoofedMac),
-        Carried::Ipv4 { dst, .. } => {
-            let header = link::packet(frame)?;
-            check_mac(dst, GATEWAY_MAC, &header)?;
-            source::verify_workload(workload, frame, &header)?;
-            Ok(Ok(header))
-        }
+/// A frame with another link header: ARP, or one that goes no further.
+#[inline(never)]
+fn not_to_gateway(local: &Local, port: PortId, workload: &Workload, frame: &mut Frame) -> Instead {
+    let link = match link::read(frame) {
+        Ok(link) => link,
+        Err(reason) => return reason.into(),
+    };
+    if link.ethertype == EtherType::ARP {
+        return match arp::answer(local, port, workload, &link, frame) {
+            Ok(action) => Instead::Finished(action),
+            Err(reason) => reason.into(),
+        };
+    }
+    if link.src != workload.mac {
+        return DropReason::SpoofedMac.into();
+    }
+    match link::packet(frame) {
+        Ok(header) => not_ours(link.dst, header.src, header.dst).into(),
+        Err(reason) => reason.into(),
     }
 }
 
-fn from_uplink(
+/// On the uplink come tunnel packets of known nodes, packets of blocks that
+/// need no tunnel, and reports about this node's own tunnel packets.
+#[inline(always)]
+pub(crate) fn from_uplink(
     world: &Snapshot,
     local: &mut Local,
     now: Time,
@@ -75,27 +66,43 @@ fn from_uplink(
     mac: MacAddr,
     frame: &mut Frame,
 ) -> Took {
-    let (_, carried) = link::read(frame)?;
-    let Carried::Ipv4 { dst, .. } = carried else {
-        return Err(DropReason::UplinkNotTunnel);
-    };
+    let link = link::read(frame)?;
+    if link.ethertype == EtherType::ARP {
+        return Err(DropReason::UplinkNotTunnel.into());
+    }
     let header = link::packet(frame)?;
-    check_mac(dst, mac, &header)?;
+    if link.dst != mac {
+        return Err(not_ours(link.dst, header.src, header.dst).into());
+    }
     if header.protocol == Protocol::IPIP {
         let inner = tunnel::strip(world, local, now, frame, &header)?;
-        return Ok(inner.ok_or(Action::Punt(Punt::Absorbed)));
+        return inner.ok_or(Instead::Finished(Action::Punt(Punt::Absorbed)));
     }
-    if path_mtu::is_report(frame, &header) && header.dst == world.node.address {
-        return path_mtu::take(world, local, now, port, frame, &header).map(Err);
-    }
-    tunnel::verify_plain(world, &header)?;
-    Ok(Ok(header))
+    plain_from_uplink(world, local, now, port, frame)
 }
 
-fn from_host(world: &Snapshot, frame: &mut Frame) -> Result<ipv4::Header, DropReason> {
+#[inline(never)]
+fn plain_from_uplink(
+    world: &Snapshot,
+    local: &mut Local,
+    now: Time,
+    port: PortId,
+    frame: &mut Frame,
+) -> Took {
+    let header = ipv4::Header::parse(frame.packet()).map_err(link::malformed)?;
+    if path_mtu::is_report(frame, &header) && header.dst == world.node.address {
+        let took = path_mtu::take(world, local, now, port, frame, &header)?;
+        return Err(Instead::Finished(took));
+    }
+    tunnel::verify_plain(world, &header)?;
+    Ok(header)
+}
+
+/// What the host forwards comes without a link header.
+pub(crate) fn from_host(world: &Snapshot, frame: &mut Frame) -> Took {
     // A TUN device without packet information: the version is in the packet.
     if frame.packet().first().is_some_and(|byte| byte >> 4 == 6) {
-        return Err(DropReason::Ipv6);
+        return Err(DropReason::Ipv6.into());
     }
     let header = link::packet(frame)?;
     source::verify_host(world, &header)?;
@@ -104,12 +111,10 @@ fn from_host(world: &Snapshot, frame: &mut Frame) -> Result<ipv4::Header, DropRe
 
 /// Frames for somebody else's MAC address are not ours; what is sent to all is
 /// refused by the name of its IPv4 destination.
-fn check_mac(found: MacAddr, own: MacAddr, header: &ipv4::Header) -> Result<(), DropReason> {
-    if found == own {
-        return Ok(());
+#[cold]
+fn not_ours(found: MacAddr, src: Ipv4Addr, dst: Ipv4Addr) -> DropReason {
+    match link::refuse_special(src, dst) {
+        Err(special) if found.is_multicast() => special,
+        _ => DropReason::OtherMac,
     }
-    if found.is_multicast() {
-        link::refuse_special(header)?;
-    }
-    Err(DropReason::OtherMac)
 }

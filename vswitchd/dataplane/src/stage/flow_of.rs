@@ -3,12 +3,12 @@
 use std::net::Ipv4Addr;
 
 use packet::flow::{FlowKey, symmetric_hash};
-use packet::frame::Frame;
 use packet::transport::{self, TcpFlags};
 use packet::{Protocol, icmpv4, ipv4};
 
 use crate::conntrack::Transport;
 use crate::drop_reason::DropReason;
+use crate::ids::WorkerId;
 use crate::local::Local;
 use crate::time::Time;
 
@@ -32,23 +32,40 @@ pub(crate) struct FlowOf {
     pub(crate) hash: u32,
 }
 
-/// Reads the flow of an IPv4 packet whose header has been read.
-#[inline]
+impl FlowOf {
+    /// See [`crate::Arrived::owner`].
+    #[inline(always)]
+    pub(crate) fn owner(&self, workers: u16) -> WorkerId {
+        WorkerId((self.hash % u32::from(workers)) as u16)
+    }
+}
+
+/// The flow of an unfragmented TCP or UDP packet with a whole header, which is
+/// what most are.
+#[inline(always)]
+pub(crate) fn plain(packet: &[u8], header: &ipv4::Header) -> Option<FlowOf> {
+    match header.is_fragment() {
+        true => None,
+        false => with_ports(packet, header),
+    }
+}
+
+/// Reads the flow of an IPv4 packet that has been cut to its length.
 pub(crate) fn read(
     local: &mut Local,
     now: Time,
-    frame: &Frame,
+    packet: &[u8],
     header: &ipv4::Header,
 ) -> Result<FlowOf, DropReason> {
     if !header.is_fragment() {
-        return of_packet(frame.packet(), header);
+        return of_packet(packet, header);
     }
     // Cut once more, such a fragment's offset would wrap to 0: a packet nobody judged.
     if usize::from(header.fragment_offset_bytes) + header.total_len > usize::from(u16::MAX) {
         return Err(DropReason::Ipv4Malformed);
     }
     if header.fragment_offset_bytes == 0 {
-        let flow = of_packet(frame.packet(), header).map_err(|_| DropReason::FragmentTiny)?;
+        let flow = of_packet(packet, header).map_err(|_| DropReason::FragmentTiny)?;
         local.fragments.remember(header, flow.key, now);
         return Ok(flow);
     }
@@ -77,34 +94,53 @@ pub(crate) fn read(
     })
 }
 
-#[inline]
 fn of_packet(packet: &[u8], header: &ipv4::Header) -> Result<FlowOf, DropReason> {
     let payload = header.payload(packet);
+    let ports = match header.protocol {
+        Protocol::TCP | Protocol::UDP => {
+            return with_ports(packet, header).ok_or(DropReason::Truncated);
+        }
+        Protocol::ICMP => return of_icmp(payload, header),
+        Protocol::SCTP => {
+            let sctp = transport::SctpHeader::parse(payload).map_err(|_| DropReason::Truncated)?;
+            (sctp.src_port, sctp.dst_port)
+        }
+        _ => (0, 0),
+    };
+    let key = key(header.src, header.dst, ports, header.protocol);
+    Ok(FlowOf {
+        key,
+        transport: Transport::Other,
+        is_error: false,
+        may_begin: true,
+        icmp: None,
+        hash: hash(&key),
+    })
+}
+
+/// The flow of a TCP or UDP packet whose transport header is all there.
+#[inline(always)]
+fn with_ports(packet: &[u8], header: &ipv4::Header) -> Option<FlowOf> {
+    let payload = packet.get(header.header_len..)?;
     let (ports, transport) = match header.protocol {
         Protocol::TCP => {
-            let tcp = transport::TcpHeader::parse(payload).map_err(|_| DropReason::Truncated)?;
+            let tcp = transport::TcpHeader::parse(payload).ok()?;
             ((tcp.src_port, tcp.dst_port), Transport::Tcp(tcp.flags))
         }
         Protocol::UDP => {
-            let udp = transport::UdpHeader::parse(payload).map_err(|_| DropReason::Truncated)?;
+            let udp = transport::UdpHeader::parse(payload).ok()?;
             ((udp.src_port, udp.dst_port), Transport::Udp)
         }
-        Protocol::SCTP => {
-            let sctp = transport::SctpHeader::parse(payload).map_err(|_| DropReason::Truncated)?;
-            ((sctp.src_port, sctp.dst_port), Transport::Other)
-        }
-        Protocol::ICMP => return of_icmp(payload, header),
-        _ => ((0, 0), Transport::Other),
+        _ => return None,
     };
     let key = key(header.src, header.dst, ports, header.protocol);
-    let hash = hash(&key);
-    Ok(FlowOf {
+    Some(FlowOf {
         key,
         transport,
         is_error: false,
         may_begin: true,
         icmp: None,
-        hash,
+        hash: key.symmetric_hash(),
     })
 }
 
@@ -174,7 +210,6 @@ fn key(src: Ipv4Addr, dst: Ipv4Addr, ports: (u16, u16), protocol: Protocol) -> F
     }
 }
 
-#[inline]
 fn hash(key: &FlowKey) -> u32 {
     let ports = if key.protocol.has_ports() {
         key.src_port ^ key.dst_port

@@ -3,7 +3,6 @@
 use std::net::Ipv4Addr;
 
 use packet::flow::FlowKey;
-use packet::frame::Frame;
 
 use super::policy::{self, Question, Standing};
 use super::{Refusal, route};
@@ -16,21 +15,16 @@ use crate::local::Local;
 use crate::snapshot::Snapshot;
 use crate::time::Time;
 
-/// Decides about one packet: the way it goes, or why it does not.
-///
-/// A packet of a known flow whose decision is of this generation takes one
-/// table lookup. Otherwise the long way: policy for a new flow or one that an
-/// older generation allowed, then the route.
-#[inline]
+/// Decides about one packet: the way it goes, or why it does not. Policy for a
+/// new flow or one that an older generation allowed, then the route.
 pub(crate) fn decide(
     world: &Snapshot,
     local: &mut Local,
     now: Time,
     arrived: &Arrived,
-    frame: &Frame,
+    bytes: usize,
 ) -> Result<AdjacencyId, Refusal> {
     let flow = &arrived.flow;
-    let bytes = frame.packet_len();
     match local.flows.find(&flow.key) {
         Some((id, quoted)) if flow.is_error => related(world, local, now, arrived, id, quoted),
         Some((id, _)) if flow.transport.opens() && local.flows.flow(id).state.is_over() => {
@@ -45,7 +39,6 @@ pub(crate) fn decide(
 }
 
 /// A packet of a flow that is in the table.
-#[inline]
 fn known(
     world: &Snapshot,
     local: &mut Local,
@@ -77,11 +70,10 @@ fn known(
     if local.flows.flow(id).kept && arrived.flow.transport.opens() {
         original(world, local, now, arrived)?;
     }
-    local
+    let flow = local
         .flows
         .track(id, direction, arrived.flow.transport, now)
         .map_err(|Refused| DropReason::TcpFlags)?;
-    let flow = local.flows.flow(id);
     flow.count(direction, bytes);
     let origin = flow.origin;
     let way = flow.way(direction);
@@ -226,7 +218,7 @@ fn related(
     if let Some(denied) = local.flows.flow(id).denied {
         return Err(denied.into());
     }
-    if arrived.header.dst != arrived.flow.key.src {
+    if arrived.dst != arrived.flow.key.src {
         return Err(DropReason::IcmpUnrelated.into());
     }
     let origin = local.flows.flow(id).origin;

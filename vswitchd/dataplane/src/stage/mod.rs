@@ -9,14 +9,34 @@ pub(crate) mod link;
 pub(crate) mod path_mtu;
 pub(crate) mod policy;
 pub(crate) mod route;
+pub(crate) mod short_way;
 pub(crate) mod source;
 pub(crate) mod transmit;
 pub(crate) mod tunnel;
 
 use ::policy::model::Reply;
 
+use crate::action::Action;
 use crate::denied::Denied;
 use crate::drop_reason::DropReason;
+use crate::ids::PortId;
+
+/// How a walk ends: with a frame that is dressed for this port, or otherwise.
+pub(crate) type Walked = Result<PortId, Instead>;
+
+/// What became of a frame that is not sent on.
+pub(crate) enum Instead {
+    /// It goes no further.
+    Refused(Refusal),
+    /// It was answered, kept, or is somebody else's to go on with.
+    Finished(Action),
+}
+
+impl<R: Into<Refusal>> From<R> for Instead {
+    fn from(refusal: R) -> Self {
+        Self::Refused(refusal.into())
+    }
+}
 
 /// A frame that goes no further, and what its sender should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -41,7 +41,7 @@ pub(crate) fn take(
     let icmp = icmpv4::Header::parse(payload).map_err(|_| forged)?;
     let quoted = icmp.quoted(payload).ok_or(forged)?;
     let outer = ipv4::Header::parse_quoted(quoted).map_err(|_| forged)?;
-    let peer = *world.peer_by_address.get(&outer.dst).ok_or(forged)?;
+    let peer = world.peer_at(outer.dst).ok_or(forged)?;
     let mtu_bytes = icmp
         .next_hop_mtu()
         .filter(|mtu| *mtu >= LEAST_MTU)

@@ -24,7 +24,7 @@ pub(crate) fn choose(
     if direction == Direction::Reply && is_host(world, origin) && arrived.port != origin {
         return Ok(world.node.host);
     }
-    let chosen = by_prefix(world, arrived.header.dst)?;
+    let chosen = by_prefix(world, arrived.dst)?;
     if world.adjacency(chosen).to_host && is_host(world, arrived.port) {
         return Err(DropReason::NoRoute);
     }

@@ -1,6 +1,5 @@
 //! Is the source who it says it is?
 
-use packet::frame::Frame;
 use packet::{Protocol, ipv4, transport};
 
 use crate::drop_reason::DropReason;
@@ -9,21 +8,25 @@ use crate::snapshot::{Snapshot, Workload};
 /// UDP port of VXLAN (RFC 7348), which Calico forbids to workloads.
 const VXLAN_PORT: u16 = 4789;
 
-/// A workload sends from its own address only, and no tunnel packets (Calico:
-/// strict RPF, and `AllowIPIPPacketsFromWorkloads=false`).
-#[inline]
+/// A workload sends from its own address only (Calico: strict RPF).
+#[inline(always)]
 pub(crate) fn verify_workload(
     workload: &Workload,
-    frame: &Frame,
     header: &ipv4::Header,
 ) -> Result<(), DropReason> {
-    if header.src != workload.address {
-        return Err(DropReason::SpoofedSource);
+    match header.src == workload.address {
+        true => Ok(()),
+        false => Err(DropReason::SpoofedSource),
     }
+}
+
+/// A workload sends no tunnel packets of its own (Calico:
+/// `AllowIPIPPacketsFromWorkloads=false`).
+pub(crate) fn refuse_tunnel(packet: &[u8], header: &ipv4::Header) -> Result<(), DropReason> {
     match header.protocol {
         Protocol::IPIP => Err(DropReason::WorkloadIpip),
         Protocol::UDP if header.fragment_offset_bytes == 0 => {
-            match transport::ports(Protocol::UDP, header.payload(frame.packet())) {
+            match transport::ports(Protocol::UDP, header.payload(packet)) {
                 Some(ports) if ports.dst == VXLAN_PORT => Err(DropReason::WorkloadVxlan),
                 _ => Ok(()),
             }

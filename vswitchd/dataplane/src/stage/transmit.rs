@@ -4,83 +4,91 @@ use packet::fragment::{self, Fragment};
 use packet::frame::Frame;
 use packet::{ipip, ipv4};
 
-use super::Refusal;
+use super::{Instead, Refusal, Walked};
 use crate::action::{Action, Punt};
 use crate::adjacency::Adjacency;
-use crate::arrived::Arrived;
+use crate::arrived::Hop;
 use crate::drop_reason::DropReason;
-use crate::ids::AdjacencyId;
+use crate::ids::{AdjacencyId, PortId};
 use crate::local::Local;
-use crate::snapshot::{PortKind, Snapshot};
+use crate::snapshot::Snapshot;
 
 /// Takes the hop, fits the packet to the way and dresses it.
-#[inline]
+#[inline(always)]
 pub(crate) fn send(
     world: &Snapshot,
     local: &mut Local,
-    arrived: &Arrived,
+    hop: Hop,
     adjacency: AdjacencyId,
     frame: &mut Frame,
-) -> Result<Action, Refusal> {
+) -> Walked {
     let to = world.adjacency(adjacency);
-    if takes_hop(world, arrived, to) {
-        if arrived.header.ttl <= 1 {
+    if takes_hop(hop, to) {
+        if hop.ttl <= 1 {
             return Err(DropReason::TtlExceeded.into());
         }
         ipv4::decrement_ttl(frame.packet_mut());
     }
     if frame.wire_packet_len() > usize::from(to.mtu_bytes) {
-        // A super-segment is cut by its sender's rules, so it is always told.
-        if arrived.header.dont_fragment || frame.offload.gso.is_some() {
-            return Err(Refusal {
-                mtu_bytes: to.mtu_bytes,
-                ..DropReason::FragmentationNeeded.into()
-            });
-        }
-        return Ok(Action::Punt(Punt::Cut(adjacency)));
+        return Err(too_big(hop.dont_fragment, adjacency, to, frame));
     }
-    Ok(dress(local, to, frame))
+    if to.unresolved {
+        return Err(Instead::Finished(dress(local, to, frame)));
+    }
+    Ok(dress_resolved(local, to, frame))
+}
+
+#[cold]
+fn too_big(dont_fragment: bool, adjacency: AdjacencyId, to: &Adjacency, frame: &Frame) -> Instead {
+    // A super-segment is cut by its sender's rules, so it is always told.
+    if dont_fragment || frame.offload.gso.is_some() {
+        let refusal = Refusal {
+            mtu_bytes: to.mtu_bytes,
+            ..DropReason::FragmentationNeeded.into()
+        };
+        return refusal.into();
+    }
+    Instead::Finished(Action::Punt(Punt::Cut(adjacency)))
 }
 
 /// Each node takes one hop off a packet between pods. Between a pod and the
 /// host the kernel is the router: it takes its own hop where it forwards.
-fn takes_hop(world: &Snapshot, arrived: &Arrived, to: &Adjacency) -> bool {
-    let from_host =
-        matches!(world.port(arrived.port), Some(port) if matches!(port.kind, PortKind::Host));
-    !from_host && !to.to_host
+fn takes_hop(hop: Hop, to: &Adjacency) -> bool {
+    !hop.from_host && !to.to_host
 }
 
 /// Encapsulates and writes the link header.
-#[inline]
 pub(crate) fn dress(local: &mut Local, to: &Adjacency, frame: &mut Frame) -> Action {
+    let port = dress_resolved(local, to, frame);
+    match (to.unresolved, to.tunnel) {
+        (false, _) => Action::Transmit(port),
+        // The kernel carries tunnel packets while it resolves the next hop. It
+        // cannot carry plain ones: its own route to a pod leads back into
+        // `tunl0`, and they would go round for ever.
+        (true, Some(_)) => Action::Punt(Punt::Kernel),
+        (true, None) => {
+            local.counters().drop(DropReason::UnresolvedNextHop);
+            Action::Drop(DropReason::UnresolvedNextHop)
+        }
+    }
+}
+
+/// [`dress`] where the next hop is resolved: the port the frame is for.
+#[inline(always)]
+fn dress_resolved(local: &mut Local, to: &Adjacency, frame: &mut Frame) -> PortId {
     if let Some(tunnel) = to.tunnel {
-        let segments = segment_count(frame);
-        let identification = local.next_identification(segments);
         let outer = ipip::Outer {
             src: tunnel.local,
             dst: tunnel.remote,
-            identification,
+            identification: local.next_identification(segment_count(frame)),
         };
         ipip::encapsulate(frame, outer);
     }
-    match to.link {
-        _ if to.unresolved => return unresolved(local, to, frame),
-        Some(link) => frame.set_link(&link),
+    match &to.link {
+        Some(link) => frame.set_link(link),
         None => frame.clear_link(),
     }
-    Action::Transmit(to.port)
-}
-
-/// The kernel carries tunnel packets while it resolves the next hop. It cannot
-/// carry plain ones: its own route to a pod leads back into `tunl0`, and they
-/// would go round for ever.
-fn unresolved(local: &Local, to: &Adjacency, frame: &mut Frame) -> Action {
-    frame.clear_link();
-    if to.tunnel.is_some() {
-        return Action::Punt(Punt::Kernel);
-    }
-    local.counters().drop(DropReason::UnresolvedNextHop);
-    Action::Drop(DropReason::UnresolvedNextHop)
+    to.port
 }
 
 /// How many packets the frame is on the wire; each needs an identification.

@@ -14,6 +14,7 @@ use crate::time::Time;
 /// Strips an IPIP packet; the frame is then the inner packet, whose header is
 /// returned. `None` when it was a fragment that waits for the rest of its
 /// packet.
+#[inline(always)]
 pub(crate) fn strip(
     world: &Snapshot,
     local: &mut Local,
@@ -24,30 +25,48 @@ pub(crate) fn strip(
     if outer.dst != world.node.address {
         return Err(DropReason::DecapNotForUs);
     }
-    let peer = *world
-        .peer_by_address
-        .get(&outer.src)
+    let peer = world
+        .peer_at(outer.src)
         .ok_or(DropReason::DecapUnknownNode)?;
-    let mut outer = *outer;
     if outer.is_fragment() {
-        match local.reassembly.add(frame, &outer, now)? {
-            Some(whole) => outer = whole,
-            None => return Ok(None),
-        }
+        return strip_fragment(world, local, now, frame, peer);
     }
-    ipip::decapsulate(frame, &outer).map_err(|error| match error {
+    strip_whole(world, frame, peer, outer).map(Some)
+}
+
+#[cold]
+fn strip_fragment(
+    world: &Snapshot,
+    local: &mut Local,
+    now: Time,
+    frame: &mut Frame,
+    peer: PeerId,
+) -> Result<Option<ipv4::Header>, DropReason> {
+    let outer = ipv4::Header::parse(frame.packet()).map_err(link::malformed)?;
+    match local.reassembly.add(frame, &outer, now)? {
+        Some(whole) => strip_whole(world, frame, peer, &whole).map(Some),
+        None => Ok(None),
+    }
+}
+
+#[inline(always)]
+fn strip_whole(
+    world: &Snapshot,
+    frame: &mut Frame,
+    peer: PeerId,
+    outer: &ipv4::Header,
+) -> Result<ipv4::Header, DropReason> {
+    let inner = ipip::decapsulate(frame, outer).map_err(|error| match error {
         ipip::Error::EcnDrop => DropReason::DecapEcn,
         ipip::Error::Inner(_) => DropReason::DecapMalformed,
     })?;
-    let inner = link::packet(frame).map_err(|reason| match reason {
-        DropReason::SourceRoute => reason,
-        _ => DropReason::DecapMalformed,
-    })?;
+    link::refuse_source_route(frame, &inner)?;
     verify_inner(world, peer, &inner)?;
-    Ok(Some(inner))
+    Ok(inner)
 }
 
 /// The return route of the inner source must lead to the node that sent it.
+#[inline(always)]
 fn verify_inner(world: &Snapshot, peer: PeerId, inner: &ipv4::Header) -> Result<(), DropReason> {
     if inner.protocol == Protocol::IPIP {
         return Err(DropReason::DecapNested);
