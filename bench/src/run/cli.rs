@@ -171,10 +171,13 @@ fn judge(thresholds: &[Threshold], report: &Report) -> ExitCode {
 
 impl Compare {
     fn carry_out(self) -> Result<ExitCode> {
-        let lines = compare::compare(&Report::load(&self.old)?, &Report::load(&self.new)?);
+        let (old, new) = (Report::load(&self.old)?, Report::load(&self.new)?);
+        let lines = compare::compare(&old, &new);
         if lines.is_empty() {
             bail!("the two reports have no figure in common");
         }
+        say(&compare::conditions("old", &old));
+        say(&compare::conditions("new", &new));
         say(&compare::table(&lines));
         let worse = lines
             .iter()

@@ -9,6 +9,9 @@ use super::{
     table::{digits, shown, with_headings},
 };
 
+/// A machine at rest has no more CPUs than this busy.
+const QUIET_CPUS: f64 = 0.1;
+
 /// Which way a figure went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -105,6 +108,28 @@ fn change(better: Better, old: Summary, new: Summary) -> Change {
     }
 }
 
+/// Under what conditions a report was made, in a line; a load beside the bench bends ratios too, so it is said.
+#[must_use]
+pub fn conditions(name: &str, report: &Report) -> String {
+    let rests = report
+        .chapters
+        .iter()
+        .flat_map(|chapter| &chapter.busy_at_rest_cpus);
+    let rest = Summary::of(&rests.copied().collect::<Vec<_>>());
+    let machine = &report.machine;
+    let busy = rest.filter(|rest| rest.median > QUIET_CPUS);
+    format!(
+        "{name}: Linux {}, {} CPUs, {}, {} rounds of {} s; at rest {} CPUs busy{}",
+        machine.kernel,
+        machine.cpus,
+        machine.congestion_control,
+        report.rounds,
+        report.seconds,
+        rest.map_or("?".into(), shown),
+        busy.map_or("", |_| ": NOT IDLE, its figures are worth little"),
+    )
+}
+
 /// The lines as a table.
 #[must_use]
 pub fn table(lines: &[Line]) -> String {
@@ -194,6 +219,15 @@ mod tests {
             "{lines:?}"
         );
         assert!(table(&lines).contains("WORSE"));
+    }
+
+    #[test]
+    fn a_report_from_a_busy_machine_says_so() {
+        let mut report = report("tcp1", [1.0; 2], [1.0; 2]);
+        report.chapters[0].busy_at_rest_cpus = vec![0.02, 0.04, 0.03];
+        assert!(conditions("old", &report).ends_with("at rest 0.030 [0.020–0.040] CPUs busy"));
+        report.chapters[0].busy_at_rest_cpus = vec![0.02, 1.5, 1.2];
+        assert!(conditions("old", &report).contains("CPUs busy: NOT IDLE"));
     }
 
     #[test]
