@@ -21,7 +21,7 @@ const CAPACITY: usize = (HEADROOM + 2 + ethernet::HEADER_LEN + MAX_PACKET).next_
 
 /// One frame. Cheap to move, costly to make (about 64 KiB): make them once and use them again.
 pub struct Frame {
-    buffer: Box<[u8]>,
+    buffer: Box<[u8; CAPACITY]>,
     start: u32,
     network: u32,
     end: u32,
@@ -41,7 +41,7 @@ impl Frame {
         let at = rx_start(0) as u32;
         let buffer = vec![0; CAPACITY].into_boxed_slice();
         Self {
-            buffer,
+            buffer: buffer.try_into().expect("so many bytes were asked for"),
             start: at,
             network: at,
             end: at,
@@ -127,6 +127,13 @@ impl Frame {
     #[inline(always)]
     pub fn packet_mut(&mut self) -> &mut [u8] {
         &mut self.buffer[self.network as usize..self.end as usize]
+    }
+
+    /// The fixed part of the IP header of a packet that the caller has parsed.
+    #[inline(always)]
+    pub fn ip_header_mut(&mut self) -> &mut [u8; ipv4::HEADER_LEN] {
+        let header = self.buffer[self.network as usize..].first_chunk_mut();
+        header.expect("a parsed packet has a header")
     }
 
     /// Bytes of the packet.

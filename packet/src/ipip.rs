@@ -47,7 +47,7 @@ pub enum Error {
 /// Of a super-segment of more than 65 515 bytes the outer length field reads 65 535; cutting it writes the right ones.
 #[inline(always)]
 pub fn encapsulate(frame: &mut Frame, outer: Outer) {
-    let tos = frame.packet().get(1).copied().unwrap_or(0);
+    let tos = frame.ip_header_mut()[1];
     let header = ipv4::Header {
         src: outer.src,
         dst: outer.dst,

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use packet::ipv4;
 
-use crate::ids::{PortId, WorkerId};
+use crate::ids::{PeerId, PortId, WorkerId};
 use crate::stage::flow_of::FlowOf;
 
 /// A packet that has passed everything that needs no flow state.
@@ -12,9 +12,48 @@ use crate::stage::flow_of::FlowOf;
 pub struct Arrived {
     /// The port it came in by.
     pub port: PortId,
+    /// The node whose tunnel it came by, under the snapshot it arrived under.
+    pub(crate) sent_by: PeerId,
     pub(crate) dst: Ipv4Addr,
     pub(crate) hop: Hop,
     pub(crate) flow: FlowOf,
+}
+
+/// Where a packet came from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct From {
+    pub(crate) port: PortId,
+    /// That port is the host's.
+    pub(crate) is_host: bool,
+    /// The node whose tunnel it came by.
+    pub(crate) peer: PeerId,
+}
+
+impl From {
+    /// A workload's port.
+    #[inline(always)]
+    pub(crate) fn port(port: PortId) -> Self {
+        Self::peer(port, PeerId::NONE)
+    }
+
+    /// The host's port.
+    #[inline(always)]
+    pub(crate) fn host(port: PortId) -> Self {
+        Self {
+            is_host: true,
+            ..Self::port(port)
+        }
+    }
+
+    /// The uplink.
+    #[inline(always)]
+    pub(crate) fn peer(port: PortId, peer: PeerId) -> Self {
+        Self {
+            port,
+            is_host: false,
+            peer,
+        }
+    }
 }
 
 /// What the last step must know of a packet.
@@ -27,11 +66,12 @@ pub(crate) struct Hop {
 }
 
 impl Arrived {
-    pub(crate) fn new(port: PortId, from_host: bool, header: &ipv4::Header, flow: FlowOf) -> Self {
+    pub(crate) fn new(from: From, header: &ipv4::Header, flow: FlowOf) -> Self {
         Self {
-            port,
+            port: from.port,
+            sent_by: from.peer,
             dst: header.dst,
-            hop: Hop::new(from_host, header),
+            hop: Hop::new(from, header),
             flow,
         }
     }
@@ -46,9 +86,9 @@ impl Arrived {
 
 impl Hop {
     #[inline(always)]
-    pub(crate) fn new(from_host: bool, header: &ipv4::Header) -> Self {
+    pub(crate) fn new(from: From, header: &ipv4::Header) -> Self {
         Self {
-            from_host,
+            from_host: from.is_host,
             ttl: header.ttl,
             dont_fragment: header.dont_fragment,
         }

@@ -1,16 +1,17 @@
 //! What happens to a frame.
 
 use packet::frame::Frame;
-use packet::ipv4;
+use packet::{Protocol, ipv4};
 
 use crate::action::{Action, Punt};
-use crate::arrived::{Arrived, Hop};
+use crate::arrived::{Arrived, From, Hop};
 use crate::drop_reason::DropReason;
-use crate::ids::PortId;
+use crate::ids::{PeerId, PortId};
 use crate::local::Local;
 use crate::snapshot::{PortKind, Snapshot};
 use crate::stage::{
     Instead, Refusal, Walked, answer, arrive, flow_of, judge, link, short_way, source, transmit,
+    tunnel,
 };
 use crate::time::Time;
 
@@ -39,6 +40,11 @@ pub fn resume(
     arrived: Arrived,
     frame: &mut Frame,
 ) -> Action {
+    // Which node is meant by an id, only the snapshot it arrived under can say.
+    let arrived = Arrived {
+        sent_by: PeerId::NONE,
+        ..arrived
+    };
     // A newer snapshot than the one it arrived under may have lost its port;
     // without the port, nobody can say whose policy applies.
     let walked = match world.port(arrived.port) {
@@ -60,17 +66,35 @@ fn walk<const SHORT: bool>(
     match &world.port(port).ok_or(DropReason::NoPort)?.kind {
         PortKind::Workload(workload) => {
             let header = arrive::from_workload(local, port, workload, frame)?;
-            go_on::<SHORT>(world, local, now, port, false, &header, frame)
+            go_on::<SHORT>(world, local, now, From::port(port), &header, frame)
         }
         PortKind::Uplink { mac } => {
-            let header = arrive::from_uplink(world, local, now, port, *mac, frame)?;
-            go_on::<SHORT>(world, local, now, port, false, &header, frame)
+            let outer = arrive::from_uplink(*mac, frame)?;
+            if outer.protocol != Protocol::IPIP || outer.is_fragment() {
+                return go_on_unusually::<SHORT>(world, local, now, port, frame);
+            }
+            let (peer, header) = tunnel::strip(world, frame, &outer)?;
+            go_on::<SHORT>(world, local, now, From::peer(port, peer), &header, frame)
         }
         PortKind::Host => {
             let header = arrive::from_host(world, frame)?;
-            go_on::<SHORT>(world, local, now, port, true, &header, frame)
+            go_on::<SHORT>(world, local, now, From::host(port), &header, frame)
         }
     }
+}
+
+/// What comes by the uplink and is no whole tunnel packet.
+#[inline(never)]
+fn go_on_unusually<const SHORT: bool>(
+    world: &Snapshot,
+    local: &mut Local,
+    now: Time,
+    port: PortId,
+    frame: &mut Frame,
+) -> Walked {
+    let peer = arrive::unusual_from_uplink(world, local, now, port, frame)?;
+    let header = ipv4::Header::parse(frame.packet()).map_err(link::malformed)?;
+    go_on::<SHORT>(world, local, now, From::peer(port, peer), &header, frame)
 }
 
 /// From a packet whose source has been verified to its way out. What most
@@ -82,18 +106,17 @@ fn go_on<const SHORT: bool>(
     world: &Snapshot,
     local: &mut Local,
     now: Time,
-    port: PortId,
-    is_host: bool,
+    from: From,
     header: &ipv4::Header,
     frame: &mut Frame,
 ) -> Walked {
     let short = match SHORT {
-        true => short_way::find(world, local, now, port, header, frame),
+        true => short_way::find(world, local, now, from, header, frame),
         false => None,
     };
     match short {
-        Some(way) => transmit::send(world, local, Hop::new(is_host, header), way, frame),
-        None => long_way(world, local, now, port, is_host, frame),
+        Some(way) => transmit::send(world, local, Hop::new(from, header), way, frame),
+        None => long_way(world, local, now, from, frame),
     }
 }
 
@@ -102,12 +125,14 @@ fn long_way(
     world: &Snapshot,
     local: &mut Local,
     now: Time,
-    port: PortId,
-    is_host: bool,
+    from: From,
     frame: &mut Frame,
 ) -> Walked {
     let header = ipv4::Header::parse(frame.packet()).map_err(link::malformed)?;
-    if world.workload(port).is_some() {
+    if from.peer != PeerId::NONE {
+        tunnel::verify_inner(world, from.peer, &header)?;
+    }
+    if world.workload(from.port).is_some() {
         source::refuse_tunnel(frame.packet(), &header)?;
     }
     link::refuse_special(header.src, header.dst)?;
@@ -115,7 +140,7 @@ fn long_way(
         .check_offload(&header)
         .map_err(|_| DropReason::OffloadForged)?;
     let flow = flow_of::read(local, now, frame.packet(), &header)?;
-    let arrived = Arrived::new(port, is_host, &header, flow);
+    let arrived = Arrived::new(from, &header, flow);
     let owner = arrived.owner(local.workers);
     if owner != local.worker {
         local.counters().handed_off.add(1);

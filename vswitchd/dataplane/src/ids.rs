@@ -46,3 +46,8 @@ id! {
     /// 0 is never published and means "not decided yet".
     Generation(u32)
 }
+
+impl PeerId {
+    /// No peer: the packet came by no tunnel.
+    pub const NONE: Self = Self(u16::MAX);
+}

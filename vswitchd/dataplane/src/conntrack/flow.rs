@@ -5,7 +5,7 @@ use packet::flow::FlowKey;
 use super::key::Key;
 use super::state::State;
 use crate::denied::Denied;
-use crate::ids::{AdjacencyId, Generation, PortId};
+use crate::ids::{AdjacencyId, Generation, PeerId, PortId};
 use crate::time::Time;
 
 /// Which way a packet of a flow goes.
@@ -38,7 +38,10 @@ pub struct Way {
     pub adjacency: AdjacencyId,
     /// The port its packets came in by when that was decided.
     pub arrived_by: PortId,
-    /// The snapshot it was decided under; 0 while undecided.
+    /// The node whose tunnel they came by, if any.
+    pub sent_by: PeerId,
+    /// The snapshot it was decided under, which also judged and allowed the
+    /// flow; 0 while undecided.
     pub generation: Generation,
 }
 

@@ -265,7 +265,7 @@ proptest! {
 fn is_short(world: &Snapshot, local: &mut Local, port: PortId, frame: &Frame) -> bool {
     let header = ipv4::Header::parse(frame.packet()).unwrap();
     let now = Time::from_secs(100);
-    short_way::find(world, local, now, port, &header, frame).is_some()
+    short_way::find(world, local, now, From::port(port), &header, frame).is_some()
 }
 
 #[test]

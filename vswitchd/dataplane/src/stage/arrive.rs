@@ -9,7 +9,7 @@ use packet::{Protocol, ipv4};
 use super::{Instead, arp, link, path_mtu, source, tunnel};
 use crate::action::{Action, Punt};
 use crate::drop_reason::DropReason;
-use crate::ids::PortId;
+use crate::ids::{PeerId, PortId};
 use crate::local::Local;
 use crate::snapshot::{Snapshot, Workload};
 use crate::time::Time;
@@ -55,47 +55,50 @@ fn not_to_gateway(local: &Local, port: PortId, workload: &Workload, frame: &mut 
     }
 }
 
-/// On the uplink come tunnel packets of known nodes, packets of blocks that
-/// need no tunnel, and reports about this node's own tunnel packets.
+/// A packet for the uplink's own MAC address.
 #[inline(always)]
-pub(crate) fn from_uplink(
-    world: &Snapshot,
-    local: &mut Local,
-    now: Time,
-    port: PortId,
-    mac: MacAddr,
-    frame: &mut Frame,
-) -> Took {
-    let link = link::read(frame)?;
-    if link.ethertype == EtherType::ARP {
-        return Err(DropReason::UplinkNotTunnel.into());
+pub(crate) fn from_uplink(mac: MacAddr, frame: &mut Frame) -> Took {
+    if !link::is_ipv4_to(frame, mac) {
+        return Err(not_to_uplink(frame).into());
     }
-    let header = link::packet(frame)?;
-    if link.dst != mac {
-        return Err(not_ours(link.dst, header.src, header.dst).into());
-    }
-    if header.protocol == Protocol::IPIP {
-        let inner = tunnel::strip(world, local, now, frame, &header)?;
-        return inner.ok_or(Instead::Finished(Action::Punt(Punt::Absorbed)));
-    }
-    plain_from_uplink(world, local, now, port, frame)
+    Ok(link::packet(frame)?)
 }
 
+#[cold]
 #[inline(never)]
-fn plain_from_uplink(
+fn not_to_uplink(frame: &mut Frame) -> DropReason {
+    match link::read(frame) {
+        Err(reason) => reason,
+        Ok(link) if link.ethertype == EtherType::ARP => DropReason::UplinkNotTunnel,
+        Ok(link) => match link::packet(frame) {
+            Err(reason) => reason,
+            Ok(header) => not_ours(link.dst, header.src, header.dst),
+        },
+    }
+}
+
+/// Fragments of tunnel packets, packets of blocks that need no tunnel, and
+/// reports about this node's own tunnel packets. The frame is then a packet to
+/// go on with, from this peer if by its tunnel.
+#[inline(never)]
+pub(crate) fn unusual_from_uplink(
     world: &Snapshot,
     local: &mut Local,
     now: Time,
     port: PortId,
     frame: &mut Frame,
-) -> Took {
+) -> Result<PeerId, Instead> {
     let header = ipv4::Header::parse(frame.packet()).map_err(link::malformed)?;
+    if header.protocol == Protocol::IPIP {
+        let peer = tunnel::strip_fragment(world, local, now, frame, &header)?;
+        return peer.ok_or(Instead::Finished(Action::Punt(Punt::Absorbed)));
+    }
     if path_mtu::is_report(frame, &header) && header.dst == world.node.address {
         let took = path_mtu::take(world, local, now, port, frame, &header)?;
         return Err(Instead::Finished(took));
     }
     tunnel::verify_plain(world, &header)?;
-    Ok(header)
+    Ok(PeerId::NONE)
 }
 
 /// What the host forwards comes without a link header.

@@ -7,7 +7,7 @@ use packet::flow::FlowKey;
 use super::policy::{self, Question, Standing};
 use super::{Refusal, route};
 use crate::arrived::Arrived;
-use crate::conntrack::{Direction, FlowId, Refused, Transport};
+use crate::conntrack::{Direction, FlowId, Refused, Transport, Way};
 use crate::denied::Denied;
 use crate::drop_reason::DropReason;
 use crate::ids::{AdjacencyId, PortId};
@@ -77,12 +77,22 @@ fn known(
     flow.count(direction, bytes);
     let origin = flow.origin;
     let way = flow.way(direction);
-    if way.generation != world.generation || way.arrived_by != arrived.port {
-        way.adjacency = route::choose(world, arrived, origin, direction)?;
-        way.arrived_by = arrived.port;
-        way.generation = world.generation;
+    let from = (arrived.port, arrived.sent_by);
+    if way.generation != world.generation || (way.arrived_by, way.sent_by) != from {
+        let adjacency = route::choose(world, arrived, origin, direction)?;
+        *way = settle(world, arrived, adjacency);
     }
     Ok(way.adjacency)
+}
+
+/// The decision about packets like this one, until the next generation.
+fn settle(world: &Snapshot, arrived: &Arrived, adjacency: AdjacencyId) -> Way {
+    Way {
+        adjacency,
+        arrived_by: arrived.port,
+        sent_by: arrived.sent_by,
+        generation: world.generation,
+    }
 }
 
 /// The first packet of a flow.
@@ -119,8 +129,7 @@ fn begin(
     (entry.born, entry.judged) = (world.generation, world.generation);
     entry.icmp_code = flow.icmp.map_or(0, |(_, code)| code);
     entry.count(direction, bytes);
-    let way = entry.way(direction);
-    (way.adjacency, way.arrived_by, way.generation) = (adjacency, arrived.port, world.generation);
+    *entry.way(direction) = settle(world, arrived, adjacency);
     local.counters().flows_created.add(1);
     local.counters().flows_evicted.add(evicted.into());
     Ok(adjacency)

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use packet::ethernet::{self, EtherType, Header};
+use packet::ethernet::{self, EtherType, Header, MacAddr};
 use packet::frame::Frame;
 use packet::ipv4;
 
@@ -20,6 +20,13 @@ pub(crate) fn is(frame: &Frame, expected: &[u8; ethernet::HEADER_LEN]) -> bool {
         Ok(link) => ends(link) == ends(expected),
         Err(_) => false,
     }
+}
+
+/// Whether the frame carries IPv4 to this address.
+#[inline(always)]
+pub(crate) fn is_ipv4_to(frame: &Frame, mac: MacAddr) -> bool {
+    Header::parse(frame.link())
+        .is_ok_and(|link| link.dst == mac && link.ethertype == EtherType::IPV4)
 }
 
 /// Reads the Ethernet header; what follows is IPv4 or ARP.

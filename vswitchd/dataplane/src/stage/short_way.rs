@@ -4,14 +4,15 @@ use packet::frame::Frame;
 use packet::ipv4;
 
 use super::flow_of;
-use crate::ids::{AdjacencyId, PortId};
+use crate::arrived::From;
+use crate::ids::AdjacencyId;
 use crate::local::Local;
 use crate::snapshot::Snapshot;
 use crate::time::Time;
 
 /// The way of one more packet of a settled flow: whole, TCP or UDP, changing
 /// nothing about a flow whose decision is of this generation and for packets
-/// that come by this port. It is counted.
+/// that come by this port and from this node. It is counted.
 ///
 /// `None`, and nothing done, for every other packet: the long way finds out
 /// why. What the long way asks of a packet that the flow's key answers (its
@@ -22,7 +23,7 @@ pub(crate) fn find(
     world: &Snapshot,
     local: &mut Local,
     now: Time,
-    port: PortId,
+    from: From,
     header: &ipv4::Header,
     frame: &Frame,
 ) -> Option<AdjacencyId> {
@@ -33,13 +34,13 @@ pub(crate) fn find(
         .flows
         .unchanged(id, direction, packet.transport, now)?;
     let way = *flow.way(direction);
-    let is_settled = flow.judged == world.generation
-        && flow.denied.is_none()
-        && way.generation == world.generation
-        && way.arrived_by == port;
+    let is_settled = way.generation == world.generation
+        && way.arrived_by == from.port
+        && way.sent_by == from.peer;
     if !is_settled {
         return None;
     }
+    debug_assert!(flow.judged == world.generation && flow.denied.is_none());
     flow.count(direction, frame.packet_len());
     Some(way.adjacency)
 }

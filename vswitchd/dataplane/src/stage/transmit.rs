@@ -27,7 +27,7 @@ pub(crate) fn send(
         if hop.ttl <= 1 {
             return Err(DropReason::TtlExceeded.into());
         }
-        ipv4::decrement_ttl(frame.packet_mut());
+        ipv4::decrement_ttl(frame.ip_header_mut());
     }
     if frame.wire_packet_len() > usize::from(to.mtu_bytes) {
         return Err(too_big(hop.dont_fragment, adjacency, to, frame));

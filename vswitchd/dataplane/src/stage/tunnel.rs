@@ -11,63 +11,52 @@ use crate::local::Local;
 use crate::snapshot::Snapshot;
 use crate::time::Time;
 
-/// Strips an IPIP packet; the frame is then the inner packet, whose header is
-/// returned. `None` when it was a fragment that waits for the rest of its
-/// packet.
+/// Strips a whole IPIP packet of a known node; the frame is then the inner
+/// packet, whose header is returned.
 #[inline(always)]
 pub(crate) fn strip(
     world: &Snapshot,
-    local: &mut Local,
-    now: Time,
     frame: &mut Frame,
     outer: &ipv4::Header,
-) -> Result<Option<ipv4::Header>, DropReason> {
-    if outer.dst != world.node.address {
-        return Err(DropReason::DecapNotForUs);
-    }
-    let peer = world
-        .peer_at(outer.src)
-        .ok_or(DropReason::DecapUnknownNode)?;
-    if outer.is_fragment() {
-        return strip_fragment(world, local, now, frame, peer);
-    }
-    strip_whole(world, frame, peer, outer).map(Some)
-}
-
-#[cold]
-fn strip_fragment(
-    world: &Snapshot,
-    local: &mut Local,
-    now: Time,
-    frame: &mut Frame,
-    peer: PeerId,
-) -> Result<Option<ipv4::Header>, DropReason> {
-    let outer = ipv4::Header::parse(frame.packet()).map_err(link::malformed)?;
-    match local.reassembly.add(frame, &outer, now)? {
-        Some(whole) => strip_whole(world, frame, peer, &whole).map(Some),
-        None => Ok(None),
-    }
-}
-
-#[inline(always)]
-fn strip_whole(
-    world: &Snapshot,
-    frame: &mut Frame,
-    peer: PeerId,
-    outer: &ipv4::Header,
-) -> Result<ipv4::Header, DropReason> {
+) -> Result<(PeerId, ipv4::Header), DropReason> {
+    let peer = sender(world, outer)?;
     let inner = ipip::decapsulate(frame, outer).map_err(|error| match error {
         ipip::Error::EcnDrop => DropReason::DecapEcn,
         ipip::Error::Inner(_) => DropReason::DecapMalformed,
     })?;
     link::refuse_source_route(frame, &inner)?;
-    verify_inner(world, peer, &inner)?;
-    Ok(inner)
+    Ok((peer, inner))
+}
+
+/// [`strip`] of a fragment. `None` when it waits for the rest of its packet.
+pub(crate) fn strip_fragment(
+    world: &Snapshot,
+    local: &mut Local,
+    now: Time,
+    frame: &mut Frame,
+    outer: &ipv4::Header,
+) -> Result<Option<PeerId>, DropReason> {
+    sender(world, outer)?;
+    match local.reassembly.add(frame, outer, now)? {
+        Some(whole) => strip(world, frame, &whole).map(|(peer, _)| Some(peer)),
+        None => Ok(None),
+    }
+}
+
+#[inline(always)]
+fn sender(world: &Snapshot, outer: &ipv4::Header) -> Result<PeerId, DropReason> {
+    if outer.dst != world.node.address {
+        return Err(DropReason::DecapNotForUs);
+    }
+    world.peer_at(outer.src).ok_or(DropReason::DecapUnknownNode)
 }
 
 /// The return route of the inner source must lead to the node that sent it.
-#[inline(always)]
-fn verify_inner(world: &Snapshot, peer: PeerId, inner: &ipv4::Header) -> Result<(), DropReason> {
+pub(crate) fn verify_inner(
+    world: &Snapshot,
+    peer: PeerId,
+    inner: &ipv4::Header,
+) -> Result<(), DropReason> {
     if inner.protocol == Protocol::IPIP {
         return Err(DropReason::DecapNested);
     }
