@@ -269,7 +269,7 @@ fn ports(app: u32) -> BTreeSet<NamedPort> {
         port,
     };
     [
-        port("http", if app % 2 == 0 { 8080 } else { 80 }),
+        port("http", if app.is_multiple_of(2) { 8080 } else { 80 }),
         port("metrics", 9090),
     ]
     .into()

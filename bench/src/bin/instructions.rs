@@ -5,6 +5,11 @@
 //! how many more they are, is one operation. `instructions [CASE...]` prints a Markdown table.
 //! Needs valgrind on the path.
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the table goes to stdout, what went wrong to stderr"
+)]
 
 use std::hint::black_box;
 use std::process::{Command, ExitCode};
@@ -29,30 +34,33 @@ const MANY_POLICIES: Size = Size {
     policies: 10_000,
 };
 
-/// Names of the cases, with what each repeats.
-const CASES: [(&str, fn(u32)); 11] = [
+/// A name, and what is repeated so many times.
+type Case = (&'static str, fn(u32));
+
+/// What is counted.
+const CASES: [Case; 11] = [
     ("verdict, 10 policies", |n| verdicts(10, n)),
     ("verdict, 1000 policies", |n| verdicts(1_000, n)),
     ("verdict, 10000 policies", |n| verdicts(10_000, n)),
     ("copying the frame alone", copies),
     ("established flow, 0 policies", |n| {
-        one_flow(&mut no_policies(), n)
+        one_flow(&mut no_policies(), n);
     }),
     ("established flow, 10000 policies", |n| {
-        one_flow(&mut MANY_POLICIES.compiler(), n)
+        one_flow(&mut MANY_POLICIES.compiler(), n);
     }),
     ("established flow, encapsulated", |n| {
-        repeat(&mut no_policies(), NGINX, &to(REMOTE_IP), n)
+        repeat(&mut no_policies(), NGINX, &to(REMOTE_IP), n);
     }),
     ("established flow, decapsulated", |n| {
-        repeat(&mut no_policies(), UPLINK, &from_peer(), n)
+        repeat(&mut no_policies(), UPLINK, &from_peer(), n);
     }),
     ("new flow, 0 policies", |n| new_flows(&mut no_policies(), n)),
     ("new flow, 10000 policies", |n| {
-        new_flows(&mut MANY_POLICIES.compiler(), n)
+        new_flows(&mut MANY_POLICIES.compiler(), n);
     }),
     ("dropped: spoofed source", |n| {
-        repeat(&mut no_policies(), NGINX, &spoofed(), n)
+        repeat(&mut no_policies(), NGINX, &spoofed(), n);
     }),
 ];
 
@@ -132,7 +140,7 @@ fn verdicts(policies: u32, repetitions: u32) {
 fn copies(repetitions: u32) {
     let (template, mut frame) = (to(OTHER_IP), Frame::new());
     for _ in 0..repetitions {
-        frame.copy_from(black_box(&template));
+        black_box(&mut frame).copy_from(black_box(&template));
     }
 }
 
@@ -147,7 +155,10 @@ fn repeat(compiler: &mut Compiler, port: PortId, template: &Frame, repetitions: 
     for _ in 0..repetitions {
         walk(&world, &mut local, port, template, &mut frame);
     }
-    assert!(local.counters().flows_created.get() <= 1, "one flow at most");
+    assert!(
+        local.counters().flows_created.get() <= 1,
+        "one flow at most"
+    );
 }
 
 /// Every frame has a source port of its own.

@@ -5,6 +5,11 @@
 //! `policy-cost PODS POLICIES` prints one row. Times are medians; every event is followed by a
 //! table, while the table before is still held, as a worker holds it.
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the table goes to stdout, what went wrong to stderr"
+)]
 
 use std::hint::black_box;
 use std::process::{Command, ExitCode};
@@ -142,7 +147,7 @@ impl NodeUnderTest {
     fn label_changes(&mut self, size: Size) -> f64 {
         let pod = |turn: u32| {
             let mut pod = size.pod(turn / 2 % LOCAL_PODS.min(size.pods));
-            if turn % 2 == 0 {
+            if turn.is_multiple_of(2) {
                 pod.labels.insert("version".to_owned(), "v9".to_owned());
             }
             Object::Pod(pod)
@@ -189,7 +194,7 @@ fn newcomer(size: Size, turn: u32) -> Pod {
 /// The same policy with another rule.
 fn changed(mut policy: Policy, turn: u32) -> Policy {
     let rules = policy.ingress.get_or_insert_default();
-    if turn % 2 == 0 {
+    if turn.is_multiple_of(2) {
         rules.extend(rules.last().cloned());
     }
     policy
