@@ -6,6 +6,11 @@
 //! that never got a reply makes room, then the oldest of the others. Open TCP
 //! connections are never evicted: a newcomer is refused instead.
 //!
+//! A flow takes 128 bytes and its places in the index 16 to 32 more: 458,752
+//! flows fit in 64 MiB. All of it is reserved when the worker starts and nothing
+//! is ever rehashed, so that no packet waits for the table to grow; expiry looks
+//! at flows that are due only, a bounded number between two batches.
+//!
 //! There is no TCP window tracking: a packet of a known connection passes with
 //! any sequence number. A connection may be picked up in the middle, as
 //! netfilter does by default (`nf_conntrack_tcp_loose`), which is what lets

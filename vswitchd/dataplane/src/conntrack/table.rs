@@ -34,8 +34,8 @@ pub struct Conntrack {
 
 impl Conntrack {
     /// A table for at most `capacity` flows. Memory is reserved here and first
-    /// touched as flows come: 16 to 32 bytes of index and
-    /// `size_of::<Flow>()` bytes a flow. `seed` must not be guessable by pods.
+    /// touched as flows come: 16 to 32 bytes of index and 128 bytes a flow.
+    /// `seed` must not be guessable by pods.
     pub fn new(capacity: usize, timeouts: Timeouts, seed: [u64; 2]) -> Self {
         let capacity = capacity.clamp(1, 1 << 28);
         let buckets = (capacity * 2).next_power_of_two();
@@ -50,6 +50,11 @@ impl Conntrack {
             timeouts,
             seed,
         }
+    }
+
+    /// Bytes reserved for flows and their index.
+    pub fn state_bytes(&self) -> usize {
+        size_of_val(&self.index[..]) + self.flows.capacity() * size_of::<Flow>()
     }
 
     /// How many flows are in the table.

@@ -55,6 +55,17 @@ fn insert(table: &mut Conntrack, key: &FlowKey, transport: Transport, now: Time)
 }
 
 #[test]
+fn sixty_four_mebibytes_hold_458_752_flows_and_none_of_them_is_asked_for_later() {
+    let mut table = table(458_752);
+    let before = table.state_bytes();
+    assert!(before <= 64 << 20, "{before} bytes");
+    for client in 0..1000 {
+        insert(&mut table, &key(client), SYN, Time::from_secs(1));
+    }
+    assert_eq!(table.state_bytes(), before);
+}
+
+#[test]
 fn both_directions_find_the_one_flow() {
     let mut table = table(16);
     let id = insert(&mut table, &key(4000), SYN, Time::from_secs(1));
