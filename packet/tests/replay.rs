@@ -1,60 +1,21 @@
-//! Every file under `tests/corpus/<target>/` goes through the fuzz target of that name (seeds, and
-//! every crash ever found): as it is, cut at every length, and with each byte changed.
+//! The corpus goes through the fuzz targets: see the shared `corpus` module.
 
-use std::fs;
-use std::path::Path;
+#[path = "common/corpus.rs"]
+mod corpus;
 
-use packet::fuzzing::{TARGETS, Target};
+use packet::fuzzing::TARGETS;
 
-#[test]
-#[expect(
-    clippy::print_stdout,
-    reason = "the harness shows it only when a target panics: the name of the file"
-)]
-fn no_file_of_the_corpus_breaks_its_target() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    for (name, target) in TARGETS {
-        let files = fs::read_dir(corpus.join(name))
-            .unwrap_or_else(|error| panic!("corpus of {name}: {error}"));
-        let mut replayed = 0;
-        for file in files {
-            let path = file.expect("a corpus file").path();
-            let bytes = fs::read(&path).expect("a readable corpus file");
-            println!("replaying {}", path.display());
-            target(&bytes);
-            (0..bytes.len()).for_each(|len| target(&bytes[..len]));
-            (0..bytes.len()).for_each(|at| mutate(target, &bytes, at));
-            replayed += 1;
-        }
-        assert!(replayed > 0, "the corpus of {name} is empty");
-    }
+/// Changes that a length, a count or a kind would notice; a debug build sees arithmetic overflow, too.
+fn changes(byte: u8) -> [u8; 6] {
+    [0, 0x7f, 0xff, byte ^ 1, byte.wrapping_add(1), byte ^ 0x80]
 }
 
-/// The target with one byte changed; a debug build sees arithmetic overflow, too.
-fn mutate(target: Target, bytes: &[u8], at: usize) {
-    let mut bytes = bytes.to_vec();
-    let original = bytes[at];
-    for changed in [
-        0,
-        0x7f,
-        0xff,
-        original ^ 1,
-        original.wrapping_add(1),
-        original ^ 0x80,
-    ] {
-        bytes[at] = changed;
-        target(&bytes);
-    }
+#[test]
+fn no_file_of_the_corpus_breaks_its_target() {
+    corpus::replay(&TARGETS, usize::MAX, changes);
 }
 
 #[test]
 fn every_corpus_folder_has_a_target() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    for folder in fs::read_dir(corpus).expect("a corpus") {
-        let name = folder.expect("a corpus folder").file_name();
-        assert!(
-            TARGETS.iter().any(|(target, _)| name == *target),
-            "{name:?}"
-        );
-    }
+    corpus::every_folder_has_a_target(&TARGETS);
 }

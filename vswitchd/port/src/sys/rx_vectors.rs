@@ -117,8 +117,13 @@ impl RxVectors {
     /// What the last [`receive`](Self::receive) put into `slot`.
     pub(crate) fn received(&self, slot: usize) -> Received<'_> {
         let message = &self.messages[slot];
-        // musl's field is narrower than glibc's.
-        #[allow(clippy::unnecessary_cast)]
+        #[cfg_attr(
+            target_env = "gnu",
+            expect(
+                clippy::unnecessary_cast,
+                reason = "musl's field is narrower than glibc's"
+            )
+        )]
         let control_len = message.msg_hdr.msg_controllen as usize;
         Received {
             len: (message.msg_len as usize).saturating_sub(VIRTIO_LEN),
