@@ -12,7 +12,7 @@ use super::classes::Classes;
 use super::endpoints::Endpoints;
 use super::features::Features;
 use super::identity::{Identities, Profile};
-use super::members::Members;
+use super::members::MemberNets;
 use super::persistent::Pages;
 use super::reasons::ReasonBook;
 use super::selection::{self, Policies, Subject};
@@ -46,7 +46,7 @@ pub struct Compiler {
     profiles: Pages<Profile>,
     features: Features,
     classes: Classes,
-    members: Members,
+    member_nets: MemberNets,
     policies: Policies,
     /// Identities that subjects have.
     selected: selection::Subjects,
@@ -83,7 +83,7 @@ impl Compiler {
             profiles: Pages::default(),
             features: Features::default(),
             classes: Classes::default(),
-            members: Members::default(),
+            member_nets: MemberNets::default(),
             policies: Policies::default(),
             selected: selection::Subjects::new(),
             programs: Pages::default(),
@@ -130,16 +130,6 @@ impl Compiler {
         self.cluster.remove_workload(namespace, name)
     }
 
-    /// Changes what holds where no policy says otherwise.
-    pub fn set_settings(&mut self, settings: Settings) {
-        if self.settings != settings {
-            self.settings = settings;
-            self.dirty
-                .policies
-                .extend(self.cluster.policies().keys().cloned());
-        }
-    }
-
     /// Policy of the present state. Cost: that of what changed since the last call; a table shares
     /// everything else with the one before.
     #[must_use]
@@ -169,7 +159,7 @@ impl Compiler {
             self.renew_endpoint(key, &mut reselected);
         }
         let outdated = match dirty.members {
-            true => self.members.renew(&self.cluster),
+            true => self.member_nets.renew(&self.cluster),
             false => BTreeSet::new(),
         };
         self.assign_programs(&reselected, outdated);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::features::Features;
-use super::members::Members;
+use super::members::MemberNets;
 use super::networks::{Addresses, NetworkIndex};
 use super::rows::{RowBook, clear, row, set};
-use crate::model::{End, Peers, Scope};
+use crate::model::{End, Members, Peers, Scope};
 
 /// Rows by class and by address.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ impl Alternative {
 /// What resolving a scope needs.
 pub(super) struct Resolver<'r> {
     pub(super) features: &'r Features,
-    pub(super) members: &'r Members,
+    pub(super) member_nets: &'r MemberNets,
 }
 
 impl Resolver<'_> {
@@ -95,7 +95,7 @@ impl Resolver<'_> {
     /// The alternatives of an end: as a member of its scope by labels, and by address.
     pub(super) fn end(&self, end: &End) -> Vec<Alternative> {
         let (none_of, not_nets) = match &end.not_scope {
-            Some(scope) => (self.feature(scope), self.members.nets(scope)),
+            Some(scope) => (self.feature(scope), self.member_nets.nets(scope)),
             None => (None, Arc::default()),
         };
         let speaks_of_addresses =
@@ -115,7 +115,7 @@ impl Resolver<'_> {
             }];
         };
         let mut found = Vec::new();
-        let nets = self.members.nets(scope);
+        let nets = self.member_nets.nets(scope);
         if !nets.is_empty() {
             let inside = addresses
                 .as_ref()
@@ -137,7 +137,7 @@ impl Resolver<'_> {
     }
 
     fn feature(&self, scope: &Scope) -> Option<u32> {
-        (scope.members != crate::model::Members::Nodes)
+        (scope.members != Members::Nodes)
             .then(|| self.features.number(scope))
             .flatten()
     }

@@ -39,10 +39,7 @@ pub(super) struct Features {
 impl Features {
     /// The feature of a scope, and whether it is new.
     pub(super) fn of(&mut self, scope: &Scope) -> (u32, bool) {
-        let condition = Condition {
-            namespaces: scope.namespaces.clone(),
-            labels: scope.labels.clone(),
-        };
+        let condition = Condition::of(scope);
         if let Some(known) = self.known.get(&condition) {
             return (*known, false);
         }
@@ -61,11 +58,7 @@ impl Features {
 
     /// The number of a scope's feature.
     pub(super) fn number(&self, scope: &Scope) -> Option<u32> {
-        let condition = Condition {
-            namespaces: scope.namespaces.clone(),
-            labels: scope.labels.clone(),
-        };
-        self.known.get(&condition).copied()
+        self.known.get(&Condition::of(scope)).copied()
     }
 
     /// A feature in use.
@@ -126,6 +119,13 @@ impl Features {
 }
 
 impl Condition {
+    fn of(scope: &Scope) -> Self {
+        Self {
+            namespaces: scope.namespaces.clone(),
+            labels: scope.labels.clone(),
+        }
+    }
+
     fn contains(&self, namespace: Option<&str>, labels: &Labels) -> bool {
         self.namespaces.contain(namespace, labels)
     }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::model::{Cluster, Scope};
+use crate::model::{Cluster, Members, Scope};
 use ipnet::IpNet;
 
 /// The addresses of each scope that rules in force name and that can have some.
 #[derive(Debug, Default)]
-pub(super) struct Members {
+pub(super) struct MemberNets {
     scopes: HashMap<Scope, Entry>,
 }
 
@@ -19,7 +19,7 @@ struct Entry {
     users: BTreeSet<u32>,
 }
 
-impl Members {
+impl MemberNets {
     /// The addresses of a scope.
     pub(super) fn nets(&self, scope: &Scope) -> Arc<[IpNet]> {
         let entry = self.scopes.get(scope);
@@ -28,7 +28,7 @@ impl Members {
 
     /// Says that a program names a scope.
     pub(super) fn join(&mut self, scope: &Scope, program: u32, cluster: &Cluster) {
-        if scope.members == crate::model::Members::Pods {
+        if scope.members == Members::Pods {
             return;
         }
         if let Some(entry) = self.scopes.get_mut(scope) {
@@ -66,13 +66,13 @@ impl Members {
 
 fn addresses_of(scope: &Scope, cluster: &Cluster) -> Arc<[IpNet]> {
     match scope.members {
-        crate::model::Members::Pods => Arc::default(),
-        crate::model::Members::PodsAndSets => {
+        Members::Pods => Arc::default(),
+        Members::PodsAndSets => {
             let sets = cluster.sets().values();
             let members = sets.filter(|set| cluster.has_set(scope, set));
             members.flat_map(|set| &set.nets).copied().collect()
         }
-        crate::model::Members::Nodes => {
+        Members::Nodes => {
             let nodes = cluster.nodes().values();
             let members = nodes.filter(|node| scope.labels.matches(&node.labels));
             let addresses = members.flat_map(|node| &node.addresses);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::number;
 use super::reasons::PolicyName;
-use crate::model::{Labels, Namespaces, Order, Policy, PolicyKey, Tier};
+use crate::model::{Labels, Members, Namespaces, Order, Policy, PolicyKey, Tier};
 use crate::verdict::{Direction, RuleRef};
 
 /// The programs an identity of subjects must pass, tier by tier, by number.
@@ -158,8 +158,7 @@ pub(super) fn selects(
     labels: &Labels,
 ) -> bool {
     let scope = &policy.subject;
-    scope.members != crate::model::Members::Nodes
-        && scope.matches(Some(namespace), namespace_labels, labels)
+    scope.members != Members::Nodes && scope.matches(Some(namespace), namespace_labels, labels)
 }
 
 /// An identity that endpoints which are subjects have.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::labels::add_namespace_labels;
+use super::labels::with_namespace_labels;
 use super::{
     Kind, Labels, NetworkSet, Node, Object, ObjectKey, Pod, PodKey, Policy, PolicyKey, Tier,
 };
@@ -48,8 +48,8 @@ impl Cluster {
     /// Adds an object, or replaces the one with the same key.
     pub fn apply(&mut self, object: Object) {
         match object {
-            Object::Namespace { name, mut labels } => {
-                add_namespace_labels(&mut labels, &name);
+            Object::Namespace { name, labels } => {
+                let labels = with_namespace_labels(labels, &name);
                 self.namespaces.insert(name, labels);
             }
             Object::Pod(pod) => drop(self.pods.insert(pod.key(), pod)),
@@ -119,11 +119,8 @@ impl Cluster {
     /// The labels of a namespace. One without an object has just its name label.
     #[must_use]
     pub fn namespace_labels(&self, name: &str) -> Labels {
-        self.namespaces.get(name).cloned().unwrap_or_else(|| {
-            let mut labels = Labels::new();
-            add_namespace_labels(&mut labels, name);
-            labels
-        })
+        let known = self.namespaces.get(name).cloned();
+        known.unwrap_or_else(|| with_namespace_labels(Labels::new(), name))
     }
 
     /// The labels of a service account that has an object.

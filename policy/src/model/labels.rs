@@ -27,11 +27,12 @@ pub const SERVICE_ACCOUNT_LABEL: &str = "projectcalico.org/serviceaccount";
 /// What Calico puts before the labels of a pod's service account to make them the pod's.
 pub const SERVICE_ACCOUNT_PREFIX: &str = "pcsa.";
 
-/// The labels a namespace has besides its own.
-pub(super) fn add_namespace_labels(labels: &mut Labels, name: &str) {
+/// These labels of a namespace and those every namespace has.
+pub(crate) fn with_namespace_labels(mut labels: Labels, name: &str) -> Labels {
     for key in [NAMESPACE_NAME_LABEL, CALICO_NAME_LABEL] {
         labels.insert(key.to_owned(), name.to_owned());
     }
+    labels
 }
 
 /// The labels a pod has besides its own; `account` is the name of its service account and the

@@ -19,6 +19,7 @@ mod tier;
 
 pub use cluster::Cluster;
 pub use endpoint::{Claim, Endpoint};
+pub(crate) use labels::with_namespace_labels;
 pub use labels::{
     CALICO_NAME_LABEL, Labels, NAMESPACE_LABEL, NAMESPACE_NAME_LABEL, ORCHESTRATOR,
     ORCHESTRATOR_LABEL, SERVICE_ACCOUNT_LABEL, SERVICE_ACCOUNT_PREFIX,

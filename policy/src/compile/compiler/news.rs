@@ -1,17 +1,16 @@
 //! News: what an event touches.
 
 use super::Compiler;
-use crate::model::{Cluster, Kind, Object, ObjectKey, PodKey, PolicyKey};
+use crate::model::{Cluster, Kind, Object, ObjectKey, PodKey, PolicyKey, with_namespace_labels};
 
 impl Compiler {
     /// Does the object say anything that was not known?
     pub(super) fn is_news(&self, object: &Object) -> bool {
         let cluster = &self.cluster;
         match object {
-            Object::Namespace { name, .. } => {
-                let mut with_own_labels = Cluster::new();
-                with_own_labels.apply(object.clone());
-                with_own_labels.namespaces().get(name) != cluster.namespaces().get(name)
+            Object::Namespace { name, labels } => {
+                let labels = with_namespace_labels(labels.clone(), name);
+                cluster.namespaces().get(name) != Some(&labels)
             }
             Object::Pod(pod) => cluster.pods().get(&pod.key()) != Some(pod),
             Object::Node(node) => cluster.nodes().get(&node.name) != Some(node),

@@ -66,13 +66,13 @@ impl Compiler {
 
     /// The feature of a scope for a program. A new one divides the classes that have it in part.
     pub(super) fn require(&mut self, scope: &Scope, program: u32) {
-        self.members.join(scope, program, &self.cluster);
+        self.member_nets.join(scope, program, &self.cluster);
         if scope.members == Members::Nodes {
             return;
         }
         let (feature, is_new) = self.features.of(scope);
         if is_new {
-            for (class, identities) in self.members(scope) {
+            for (class, identities) in self.identities_in(scope) {
                 self.divide(class, identities, feature);
             }
         }
@@ -82,7 +82,7 @@ impl Compiler {
     }
 
     /// The identities in a scope, by their class.
-    fn members(&self, scope: &Scope) -> ByClass {
+    fn identities_in(&self, scope: &Scope) -> ByClass {
         let mut found = ByClass::new();
         let mut add = |identity: u32| {
             let profile = self.profiles.get(identity).expect("a classified identity");

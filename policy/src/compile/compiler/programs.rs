@@ -77,7 +77,7 @@ impl Compiler {
         for feature in features {
             self.features.leave(feature, program);
         }
-        self.members.leave(program);
+        self.member_nets.leave(program);
         if end != RuleRef::NO_DECISION {
             self.reasons.release(end);
         }
@@ -148,7 +148,7 @@ impl Compiler {
         };
         let resolver = Resolver {
             features: &self.features,
-            members: &self.members,
+            member_nets: &self.member_nets,
         };
         let source = Source { rules, end };
         self.tiers.build(program, &source, &resolver, &self.classes);
