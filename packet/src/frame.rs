@@ -187,6 +187,18 @@ impl Frame {
         self.end = self.end.min(self.network + len.min(CAPACITY) as u32);
     }
 
+    /// Grows the packet by these bytes at its end. False, and nothing happens, when the buffer has no room for them.
+    #[inline]
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> bool {
+        let end = self.end as usize;
+        let Some(room) = self.buffer.get_mut(end..end + bytes.len()) else {
+            return false;
+        };
+        room.copy_from_slice(bytes);
+        self.end += bytes.len() as u32;
+        true
+    }
+
     /// Puts another packet in the place of this one. Link header and offload are gone.
     ///
     /// # Panics

@@ -5,22 +5,23 @@
 
 use std::net::Ipv4Addr;
 
-use crate::offload::VIRTIO_LEN;
+use crate::offload::{Checksum, VIRTIO_LEN};
 use crate::segment::{MAX_HEADERS, Segments};
 use crate::transport::{SctpHeader, TcpHeader, UdpHeader};
 use crate::{
-    EtherType, FlowKey, Frame, Offload, Protocol, Truncated, arp, checksum, ethernet, flow,
-    fragment, icmpv4, ipip, ipv4, reset,
+    EtherType, FlowKey, Frame, Offload, Protocol, Truncated, arp, checksum, coalesce, ethernet,
+    flow, fragment, icmpv4, ipip, ipv4, reset,
 };
 
 /// A fuzz target: takes any bytes, panics if a claim is broken.
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its corpus folder.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("frame_walk", frame_walk),
     ("ipip", ipip),
     ("segment", segment),
+    ("coalesce", coalesce),
     ("fragment", fragment),
     ("offload", offload),
 ];
@@ -222,6 +223,61 @@ fn cut(frame: &Frame) {
         }
         assert!(checksum::verify_transport(packet, &header));
     }
+}
+
+/// The length of a frame in two bytes, that frame (see [`read_frame`]), then another, appended to it: what was joined cuts
+/// back to what went in. Complete TCP checksums are made right in a second round.
+pub fn coalesce(bytes: &[u8]) {
+    let Some((len, rest)) = bytes.split_first_chunk::<2>() else {
+        return;
+    };
+    let Some((head, next)) = rest.split_at_checked(u16::from_be_bytes(*len).into()) else {
+        return;
+    };
+    let (Some(mut head), Some(mut next)) = (read_frame(head), read_frame(next)) else {
+        return;
+    };
+    join(&head, &next);
+    for frame in [&mut head, &mut next] {
+        let header = ipv4::Header::parse(frame.packet());
+        if let (Ok(header), Checksum::None) = (header, frame.offload.checksum) {
+            checksum::fill_transport(frame.packet_mut(), &header);
+        }
+    }
+    join(&head, &next);
+}
+
+fn join(first: &Frame, next: &Frame) {
+    let _ = coalesce::Kind::of(next);
+    let mut head = first.clone();
+    if coalesce::append(&mut head, next).is_err() {
+        return assert_eq!(&head, first, "a refusal changes nothing");
+    }
+    assert!(coalesce::can_grow(first) && head.bytes().len() <= coalesce::MAX_FRAME);
+    let header = ipv4::Header::parse(head.packet()).expect("a joined frame parses");
+    head.check_offload(&header)
+        .expect("a joined frame's offload is its own");
+    assert_eq!(pieces(&head), [pieces(first), pieces(next)].concat());
+}
+
+/// The segments a frame stands for, their checksums finished.
+fn pieces(frame: &Frame) -> Vec<Vec<u8>> {
+    let mut frame = frame.clone();
+    let Ok(mut segments) = Segments::of(&frame) else {
+        frame.finish_checksum();
+        return vec![frame.bytes().to_vec()];
+    };
+    let mut headers = [0; MAX_HEADERS];
+    let mut pieces = Vec::new();
+    while let Some(segment) = segments.next(&mut headers) {
+        let link_len = frame.link().len();
+        let packet = [&headers[link_len..segment.headers_len], segment.payload].concat();
+        let mut piece = Frame::from_packet(&packet);
+        piece.offload = segment.offload;
+        piece.finish_checksum();
+        pieces.push([frame.link(), piece.packet()].concat());
+    }
+    pieces
 }
 
 /// An MTU in two bytes, then a packet: its fragments fit the MTU and join to its payload.

@@ -6,7 +6,8 @@
 //!   order in the structs and in network order on the wire.
 //! - A [`Frame`] owns the bytes, has headroom for pushes and carries the [`Offload`] it arrived with, so that a
 //!   64 KiB TCP super-segment is one frame.
-//! - [`segment`] cuts such a frame where no device will; [`fragment`] cuts a packet as RFC 791 says.
+//! - [`segment`] cuts such a frame where no device will, [`coalesce`] joins what was cut; [`fragment`] cuts a packet as RFC
+//!   791 says.
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ pub mod arp;
 #[cfg(any(test, feature = "build"))]
 pub mod build;
 pub mod checksum;
+pub mod coalesce;
 pub mod ethernet;
 pub mod flow;
 pub mod fragment;
