@@ -53,6 +53,18 @@ pub enum Error {
         /// What to do about it, or nothing.
         advice: &'static str,
     },
+    /// A step of attaching an [`Encapsulator`](crate::Encapsulator) failed.
+    #[error("encapsulation by the kernel on {interface}: cannot {step}: {source}{}{}", reason(.source), said(.log))]
+    Encapsulator {
+        /// The interface's name.
+        interface: String,
+        /// What was being done.
+        step: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+        /// What its verifier said about the program; empty if nothing.
+        log: String,
+    },
     /// A step of setting up the raw IPIP socket failed.
     #[error("raw IPIP socket: cannot {step}: {source}{}", capability(.source, "CAP_NET_RAW"))]
     RawIp {
@@ -70,5 +82,24 @@ fn capability(source: &io::Error, name: &str) -> String {
             format!(": run with {name} (as root, or in a user namespace that owns this network)")
         }
         _ => String::new(),
+    }
+}
+
+/// Why a kernel refuses to take the encapsulator's program.
+fn reason(source: &io::Error) -> &'static str {
+    match source.raw_os_error() {
+        Some(libc::EPERM) => ": it needs CAP_BPF and CAP_NET_ADMIN, outside any user namespace",
+        Some(libc::EINVAL) => ": it needs Linux 6.6",
+        Some(libc::ENOSYS) => ": this kernel is built without CONFIG_BPF_SYSCALL",
+        _ => "",
+    }
+}
+
+/// On lines of its own.
+fn said(log: &str) -> String {
+    if log.is_empty() {
+        String::new()
+    } else {
+        format!("\n{log}")
     }
 }

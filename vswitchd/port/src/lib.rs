@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 mod bpf;
+mod encapsulator;
 mod error;
 mod fanout;
 mod filter;
@@ -22,6 +23,9 @@ use std::os::fd::BorrowedFd;
 
 use packet::frame::Frame;
 
+use sys::interface;
+
+pub use encapsulator::{Encapsulator, EncapsulatorFailure};
 pub use error::Error;
 pub use fanout::{Fanout, fanout_program};
 pub use filter::Filter;
@@ -41,6 +45,22 @@ pub enum Link {
 }
 
 impl Link {
+    /// What an interface's frames begin with.
+    pub(crate) fn of(interface: &str) -> Result<Self, Error> {
+        let hardware = interface::hardware_type(interface).map_err(|source| Error::Interface {
+            interface: interface.to_owned(),
+            source,
+        })?;
+        match hardware {
+            interface::ARPHRD_ETHER | interface::ARPHRD_LOOPBACK => Ok(Self::Ethernet),
+            interface::ARPHRD_NONE => Ok(Self::Ip),
+            found => Err(Error::Hardware {
+                interface: interface.to_owned(),
+                found,
+            }),
+        }
+    }
+
     /// Bytes before the packet.
     #[must_use]
     pub const fn header_len(self) -> usize {
@@ -59,7 +79,8 @@ pub struct Losses {
     pub unreadable: u64,
     /// Received frames longer than a [`Frame`] holds, or shorter than their link header.
     pub misfit: u64,
-    /// Segments of a super-segment that was cut in user space, when the device stopped taking them half way.
+    /// Segments of a super-segment that was cut in user space, when the device stopped taking them half way; and of those
+    /// that were sent whole when the [`Encapsulator`] was found missing.
     pub segments: u64,
 }
 

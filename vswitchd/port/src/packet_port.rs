@@ -10,13 +10,14 @@ mod setup;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use packet::frame::Frame;
 
 use crate::sys::interface;
 use crate::sys::option;
 use crate::sys::rx_vectors::RxVectors;
-use crate::{Error, Fanout, Filter, Link, Losses, PortIo};
+use crate::{Encapsulator, Error, Fanout, Filter, Link, Losses, PortIo};
 
 use receive::Receiver;
 use send::Sender;
@@ -33,6 +34,9 @@ pub struct PacketConfig<'a> {
     /// Send past the queueing discipline (`PACKET_QDISC_BYPASS`): faster, but a `tbf` on the interface is not
     /// obeyed and a full device drops (`ENOBUFS`) instead of saying that it is full.
     pub qdisc_bypass: bool,
+    /// Sends super-segments in IPIP whole with the help of this program on the same interface; `None` = they are cut in
+    /// user space. It does not see what goes past the queueing discipline, so not with `qdisc_bypass`.
+    pub encapsulator: Option<Arc<Encapsulator>>,
     /// Most frames in one system call, each way; at least 1.
     pub batch: usize,
 }
@@ -50,9 +54,9 @@ pub struct PacketConfig<'a> {
 /// `UP`): just after the other end comes up, the kernel still has a `noop` discipline there, which takes frames and
 /// drops them without a word.
 ///
-/// Super-segments are handed to the kernel whole, but for those it does not take: GSO under an IPIP header (it
-/// answers `ENOBUFS` or `ENOMEM`), and UDP GSO on kernels before 6.2 (`EINVAL`, noticed at the first one).
-/// [`packet::segment`] cuts these; headers are gathered from scratch memory, payload from the frame itself, and
+/// Super-segments are handed to the kernel whole, but for those it does not take: GSO under an IPIP header without an
+/// [`Encapsulator`] (it answers `ENOBUFS` or `ENOMEM`, or drops it later without a word), and UDP GSO on kernels before 6.2
+/// (`EINVAL`, noticed at the first one). [`packet::segment`] cuts these; headers are gathered from scratch memory, payload from the frame itself, and
 /// checksums stay partial.
 pub struct PacketPort {
     name: String,
@@ -79,16 +83,7 @@ impl PacketPort {
         let index = nix::net::if_::if_nametoindex(config.interface)
             .map_err(|errno| interface(errno.into()))?;
         let mtu_bytes = interface::mtu(config.interface).map_err(interface)?;
-        let link = match interface::hardware_type(config.interface).map_err(interface)? {
-            interface::ARPHRD_ETHER | interface::ARPHRD_LOOPBACK => Link::Ethernet,
-            interface::ARPHRD_NONE => Link::Ip,
-            found => {
-                return Err(Error::Hardware {
-                    interface: config.interface.to_owned(),
-                    found,
-                });
-            }
-        };
+        let link = Link::of(config.interface)?;
         let socket = setup::socket(config, index)?;
         let batch = config.batch.max(1);
         Ok(Self {
@@ -97,7 +92,7 @@ impl PacketPort {
             link,
             mtu_bytes,
             receiver: Receiver::new(RxVectors::new(batch), link),
-            sender: Sender::new(batch),
+            sender: Sender::new(batch, config.encapsulator.clone()),
             kernel_drops: 0,
         })
     }

@@ -167,6 +167,7 @@ fn packet_port(interface: &str) -> PacketPort {
         filter: Filter::Everything,
         fanout: None,
         qdisc_bypass: false,
+        encapsulator: None,
         batch: 32,
     };
     PacketPort::open(&config).expect("a packet port")
@@ -224,6 +225,7 @@ fn packet_ports_past_the_qdisc_conform() {
                 filter,
                 fanout: None,
                 qdisc_bypass: true,
+                encapsulator: None,
                 batch: 32,
             };
             Box::new(PacketPort::open(&config).expect("a packet port"))

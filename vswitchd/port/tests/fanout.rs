@@ -20,6 +20,7 @@ fn open(interface: &str, fanout: Option<Fanout>) -> PacketPort {
         filter: Filter::Everything,
         fanout,
         qdisc_bypass: false,
+        encapsulator: None,
         batch: 64,
     };
     PacketPort::open(&config).expect("a packet port")

@@ -63,6 +63,7 @@ fn watch(interface: &str) -> PacketPort {
         filter,
         fanout: None,
         qdisc_bypass: false,
+        encapsulator: None,
         batch: 16,
     };
     PacketPort::open(&config).expect("a packet port")

@@ -3,13 +3,15 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use allocation_counter::measure;
 use common::{frames, namespace};
 use packet::ipip::{self, Outer};
 use packet::{Frame, build};
 use port::{
-    Filter, Link, MemoryConfig, MemoryPort, PacketConfig, PacketPort, Poller, PortIo, TunConfig,
-    TunPort, Waker,
+    Encapsulator, Filter, Link, MemoryConfig, MemoryPort, PacketConfig, PacketPort, Poller, PortIo,
+    TunConfig, TunPort, Waker,
 };
 
 /// Sends batches of small frames, super-segments and super-segments in IPIP, and receives what comes.
@@ -56,11 +58,16 @@ fn shovel(left: &mut dyn PortIo, right: &mut dyn PortIo) {
 }
 
 fn packet_port(interface: &str) -> PacketPort {
+    open(interface, None)
+}
+
+fn open(interface: &str, encapsulator: Option<Arc<Encapsulator>>) -> PacketPort {
     let config = PacketConfig {
         interface,
         filter: Filter::Everything,
         fanout: None,
         qdisc_bypass: false,
+        encapsulator,
         batch: 16,
     };
     PacketPort::open(&config).expect("a packet port")
@@ -82,6 +89,11 @@ fn packet_ports_do_not_allocate() {
     namespace::alone("packet_ports_do_not_allocate", || {
         namespace::veth("left", "right");
         shovel(&mut packet_port("left"), &mut packet_port("right"));
+        // Where it is not allowed, the ports have just been as they are without it.
+        if let Ok(encapsulator) = Encapsulator::attach("left", |_| ()) {
+            let mut left = open("left", Some(Arc::new(encapsulator)));
+            shovel(&mut left, &mut packet_port("right"));
+        }
     });
 }
 

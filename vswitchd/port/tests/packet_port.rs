@@ -18,6 +18,7 @@ fn open(interface: &str, filter: Filter) -> PacketPort {
         filter,
         fanout: None,
         qdisc_bypass: true,
+        encapsulator: None,
         batch: 64,
     };
     PacketPort::open(&config).expect("a packet port")
@@ -149,6 +150,7 @@ fn super_segments_in_ipip_wait_for_a_slow_device_and_lose_nothing() {
             filter: Filter::Everything,
             fanout: None,
             qdisc_bypass: false,
+            encapsulator: None,
             batch: 16,
         };
         let mut left = PacketPort::open(&config).expect("a packet port");
@@ -365,6 +367,7 @@ fn frames_sent_by_the_host_are_not_received() {
             filter: Filter::Everything,
             fanout: Some(member),
             qdisc_bypass: false,
+            encapsulator: None,
             batch: 8,
         };
         let mut in_fanout = PacketPort::open(&config).expect("a packet port");
@@ -482,6 +485,7 @@ fn an_interface_that_is_not_there_is_named() {
         filter: Filter::Everything,
         fanout: None,
         qdisc_bypass: false,
+        encapsulator: None,
         batch: 1,
     };
     let error = PacketPort::open(&config).err().expect("an error");

@@ -37,6 +37,7 @@ fn watch() -> PacketPort {
         filter,
         fanout: None,
         qdisc_bypass: false,
+        encapsulator: None,
         batch: 16,
     };
     PacketPort::open(&config).expect("a packet port")

@@ -15,6 +15,7 @@ pub(super) fn examine() -> Vec<Finding> {
         filter: Filter::Everything,
         fanout: None,
         qdisc_bypass: false,
+        encapsulator: None,
         batch: 1,
     };
     vec![

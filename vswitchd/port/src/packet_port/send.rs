@@ -1,15 +1,20 @@
 //! From frames into the socket: whole where the kernel takes them, cut where it does not.
 
+mod tunnelled;
+
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use packet::Protocol;
 use packet::frame::Frame;
 use packet::offload::GsoKind;
 use packet::segment::{MAX_HEADERS, Segments};
 
+use crate::Encapsulator;
 use crate::sys::tx_vectors::{Message, TxVectors};
+
+use tunnelled::{Tunnelled, is_ipip};
 
 /// Messages in one system call at least: a 64 KiB super-segment has 46 segments at an MTU of 1480.
 const LEAST_MESSAGES: usize = 64;
@@ -23,16 +28,18 @@ pub(super) struct Sender {
     headers: Box<[[u8; MAX_HEADERS]]>,
     /// Until the kernel refuses one.
     takes_udp_gso: bool,
+    tunnelled: Tunnelled,
     lost_segments: u64,
 }
 
 impl Sender {
-    pub(super) fn new(batch: usize) -> Self {
+    pub(super) fn new(batch: usize, encapsulator: Option<Arc<Encapsulator>>) -> Self {
         let messages = batch.max(LEAST_MESSAGES);
         Self {
             vectors: TxVectors::new(messages),
             headers: vec![[0; MAX_HEADERS]; messages].into(),
             takes_udp_gso: true,
+            tunnelled: Tunnelled::new(encapsulator),
             lost_segments: 0,
         }
     }
@@ -64,7 +71,8 @@ impl Sender {
     fn must_cut(&self, frame: &Frame) -> bool {
         match frame.offload.gso {
             None => false,
-            Some(gso) => is_ipip(frame) || (gso.kind == GsoKind::UdpL4 && !self.takes_udp_gso),
+            Some(_) if is_ipip(frame) => !self.tunnelled.takes(frame),
+            Some(gso) => gso.kind == GsoKind::UdpL4 && !self.takes_udp_gso,
         }
     }
 
@@ -72,6 +80,7 @@ impl Sender {
     fn learns(&mut self, frame: &Frame, error: &io::Error) -> bool {
         let refused = error.raw_os_error() == Some(libc::EINVAL)
             && self.takes_udp_gso
+            && !is_ipip(frame)
             && frame
                 .offload
                 .gso
@@ -91,11 +100,26 @@ impl Sender {
             head: Frame::bytes(frame),
             body: &[],
         };
-        full_is_zero(
-            self.vectors
-                .load(frames[..count].iter().map(whole))
-                .send(fd),
-        )
+        let before = self.tunnelled.before();
+        let sent = self
+            .vectors
+            .load(frames[..count].iter().map(whole))
+            .send(fd);
+        match sent {
+            Ok(sent) => {
+                let tunnelled = frames[..sent].iter().filter(|frame| is_tunnelled(frame));
+                if tunnelled.clone().next().is_some() && !self.tunnelled.were_seen(before) {
+                    let segments = |frame| Segments::of(frame).map_or(1, |cut| cut.remaining());
+                    self.lost_segments += tunnelled.map(segments).sum::<usize>() as u64;
+                }
+                Ok(sent)
+            }
+            Err(error) if is_full(&error) => Ok(0),
+            Err(error) if is_tunnelled(&frames[0]) && self.tunnelled.is_refusal(before, &error) => {
+                self.send_cut(fd, &frames[0])
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Sends one super-segment as segments: 1 when at least the first is gone, 0 when the device is full.
@@ -133,9 +157,9 @@ impl Sender {
     }
 }
 
-fn is_ipip(frame: &Frame) -> bool {
-    let packet = frame.packet();
-    packet.first().is_some_and(|first| first >> 4 == 4) && packet.get(9) == Some(&Protocol::IPIP.0)
+/// A super-segment in IPIP.
+fn is_tunnelled(frame: &Frame) -> bool {
+    frame.offload.gso.is_some() && is_ipip(frame)
 }
 
 fn next_message<'h, 'f: 'h>(

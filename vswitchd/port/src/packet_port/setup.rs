@@ -35,6 +35,11 @@ pub(super) fn socket(config: &PacketConfig<'_>, index: u32) -> Result<OwnedFd, E
     if config.qdisc_bypass {
         set(fd, libc::PACKET_QDISC_BYPASS, 1).map_err(fail("set PACKET_QDISC_BYPASS"))?;
     }
+    if let Some(encapsulator) = &config.encapsulator {
+        let priority = encapsulator.priority().cast_signed();
+        option::set_int(fd, SOL_SOCKET, libc::SO_PRIORITY, priority)
+            .map_err(fail("set SO_PRIORITY"))?;
+    }
     buffer(fd, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, RECEIVE_BUFFER)
         .map_err(fail("set its receive buffer"))?;
     buffer(fd, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, SEND_BUFFER)

@@ -5,6 +5,8 @@
 //! before the call returns. What nix already wraps (epoll, eventfd, poll, readv, writev) is not repeated.
 #![allow(unsafe_code)]
 
+pub(crate) mod bpf;
+pub(crate) mod bpf_counter;
 pub(crate) mod interface;
 pub(crate) mod option;
 pub(crate) mod packet_socket;

@@ -16,13 +16,25 @@ const INSIDE: &str = "PORT_TEST_INSIDE_ITS_NAMESPACE";
 /// # Panics
 /// When the body does, or when no namespace can be made, saying what is missing.
 pub(crate) fn alone(test: &str, body: impl FnOnce()) {
+    unshared(test, !Uid::effective().is_root(), body);
+}
+
+/// [`alone`], in a user namespace in any case: its root may do with its network what it likes, but load no BPF programs.
+///
+/// # Panics
+/// As [`alone`].
+pub(crate) fn alone_without_bpf(test: &str, body: impl FnOnce()) {
+    unshared(test, true, body);
+}
+
+fn unshared(test: &str, user_namespace: bool, body: impl FnOnce()) {
     if env::var_os(INSIDE).is_some() {
         quiet_ipv6();
         return body();
     }
     let mut command = Command::new("unshare");
     command.arg("--net");
-    if !Uid::effective().is_root() {
+    if user_namespace {
         command.args(["--user", "--map-root-user"]);
     }
     let this = env::current_exe().expect("the test binary's path");

@@ -66,7 +66,7 @@ fn sequence_numbers(device: &UnixDatagram, patience: Duration) -> Vec<u32> {
 #[test]
 fn what_finds_no_room_is_counted_and_what_was_sent_is_not_sent_again() {
     let (socket, device) = device();
-    let mut sender = Sender::new(16);
+    let mut sender = Sender::new(16, None);
     assert_eq!(sender.send(socket.as_fd(), &[frame()]).expect("send"), 1);
     let lost = sender.lost_segments();
     assert!(lost > 0, "its buffer is short");
@@ -87,7 +87,7 @@ fn what_finds_no_room_is_counted_and_what_was_sent_is_not_sent_again() {
 fn a_super_segment_that_finds_room_in_time_is_finished() {
     let (socket, device) = device();
     let reader = thread::spawn(move || sequence_numbers(&device, Duration::from_millis(500)));
-    let mut sender = Sender::new(16);
+    let mut sender = Sender::new(16, None);
     assert_eq!(sender.send(socket.as_fd(), &[frame()]).expect("send"), 1);
     let numbers = reader.join().expect("the reader");
     assert_eq!(numbers.len() + sender.lost_segments() as usize, SEGMENTS);
