@@ -41,6 +41,8 @@ pub struct PortCounters {
     pub tx_frames: Counter,
     /// Bytes given to the device, link header included.
     pub tx_bytes: Counter,
+    /// TCP segments given to the device as part of the frame before them.
+    pub tx_coalesced: Counter,
     /// Frames that came in here and were dropped.
     pub drops: Counter,
     /// Frames lost before the walk could see them: the worker read too slowly

@@ -217,8 +217,12 @@ drop_reasons! {
             "The next hop's MAC address is not known and the kernel could not be asked to carry the packet."
         BandwidthExceeded "bandwidth_exceeded" Silence
             "The pod's bandwidth limit left no room within its burst and queue."
+        NoBuffer "no_buffer" Silence
+            "All of a worker's frame buffers were in use: devices are full, or bandwidth limits hold many frames."
         DeviceFull "device_full" Silence
-            "The device's queue stayed full after a bounded retry: the receiver is slower than the sender."
+            "The device took nothing, and the switch's own queue toward it was full: the receiver is slower than the sender."
+        KernelQueueFull "kernel_queue_full" Silence
+            "The kernel's queue behind the device (a qdisc, the pod's backlog) dropped the frame at every try for 2 ms: the receiver is slower than the sender."
         DeviceError "device_error" Silence
             "The device refused the frame (down, gone, or too large)."
         HandOffFull "hand_off_full" Silence

@@ -130,16 +130,21 @@ fn proof(reason: DropReason) -> Proof {
             Dies(|h| h.pod_sends(NGINX, &build::udp(NGINX, NGINX_MANUAL, 1, 2, &[0; 1453])))
         }
         DropReason::FragmentFailed => Dies(|h| too_big_to_cut(h, 27, usize::MAX)),
-        DropReason::DeviceFull => Dies(|h| too_big_to_cut(h, 100, 3)),
+        DropReason::NoBuffer => Dies(|h| too_big_to_cut(h, 100, 3)),
         DropReason::UnresolvedNextHop => Dies(unresolved_plain_peer),
         DropReason::BandwidthExceeded => AtTheWorker,
+        DropReason::DeviceFull => AtTheWorker,
+        DropReason::KernelQueueFull => AtTheWorker,
         DropReason::DeviceError => AtTheWorker,
         DropReason::HandOffFull => AtTheWorker,
     }
 }
 
 /// Where the reasons that only a worker can give are shown.
-const WORKER_TESTS: &str = include_str!("../../src/worker/thread/tests.rs");
+const WORKER_TESTS: &str = concat!(
+    include_str!("../../src/worker/thread/tests.rs"),
+    include_str!("../../src/worker/outbox/tests.rs")
+);
 
 #[test]
 fn every_drop_reason_has_a_frame_that_dies_of_it() {

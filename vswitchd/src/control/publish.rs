@@ -95,6 +95,8 @@ pub struct PortCounters {
     pub tx_frames: u64,
     /// Bytes given to it.
     pub tx_bytes: u64,
+    /// TCP segments that were given to it as part of the frame before them.
+    pub tx_coalesced: u64,
     /// Frames that came by it and were dropped.
     pub drops: u64,
     /// Frames lost before the switch saw them: it read too slowly, or could not read them.

@@ -83,6 +83,7 @@ impl Live for LiveWorkers {
                     rx_bytes: sum(|c| c.rx_bytes.get()),
                     tx_frames: sum(|c| c.tx_frames.get()),
                     tx_bytes: sum(|c| c.tx_bytes.get()),
+                    tx_coalesced: sum(|c| c.tx_coalesced.get()),
                     drops: sum(|c| c.drops.get()),
                     missed: sum(|c| c.missed.get()),
                 }

@@ -1,11 +1,26 @@
 //! A worker's side of one port: the device and what waits to be sent by it.
+//!
+//! TCP segments that follow each other are joined while they wait, so that a device is given few large frames for many
+//! small ones. They wait for the end of the turn in any case: nothing is held for it, and nothing overtakes.
+//!
+//! A device that does not take a frame says one of two things. It is full (`EAGAIN`): frames wait here, few of them, and
+//! the newest find no room. Or the kernel's queue behind it dropped the frame (`ENOBUFS`): that is tried again for
+//! [`PATIENCE`] at most, with all behind it, so that a queue that is full by design stays the one that decides. Meanwhile
+//! the worker goes on with other ports. Frames that wait for such devices are given up when buffers run short.
+
+mod heads;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use dataplane::{Counters, DropReason, PortCounters};
+use dataplane::{Counters, DropReason, PortCounters, Time};
 use packet::Frame;
+use packet::coalesce::{self, Kind};
 use port::{Poller, PortIo};
+
+use super::clock::Clock;
+use heads::Heads;
 
 /// Frames queued in one turn at most; then the newest are dropped.
 const BACKLOG: usize = 256;
@@ -14,18 +29,37 @@ const STUCK_BACKLOG: usize = 32;
 /// How often a full device is asked again at once before the worker goes on
 /// with something else.
 const RETRIES: usize = 1;
+/// For how long frames that the kernel's queue drops are tried again: enough
+/// for a softirq to empty it, little for a queue that drops on purpose.
+const PATIENCE: Duration = Duration::from_millis(2);
+/// Free buffers that frames waiting for full devices must leave to others.
+const RESERVE: usize = 128;
 
 /// One port as one worker serves it.
 pub(super) struct Outbox {
     pub(super) io: Box<dyn PortIo>,
     pub(super) counters: Arc<PortCounters>,
     pending: Vec<Frame>,
+    /// Those of `pending` that the next segment may be appended to.
+    heads: Heads,
     /// The device was full at the last flush.
     stuck: bool,
+    /// When the kernel's queue began to drop what still waits.
+    refused: Option<Time>,
     /// Segments of cut super-segments that found no room, as far as counted.
     segments_lost: u64,
     /// Already in the worker's list of ports to flush.
     pub(super) listed: bool,
+}
+
+/// What became of a frame that is to be sent.
+pub(super) enum Queued {
+    /// It waits for the next flush.
+    Waits,
+    /// Its payload is part of a frame that waits; the buffer is free again.
+    Joined(Frame),
+    /// The backlog is full.
+    Full(Frame),
 }
 
 impl Outbox {
@@ -34,26 +68,66 @@ impl Outbox {
             io,
             counters,
             pending: Vec::with_capacity(BACKLOG),
+            heads: Heads::default(),
             stuck: false,
+            refused: None,
             segments_lost: 0,
             listed: false,
         }
     }
 
-    /// Queues a frame; gives it back when the backlog is full.
+    /// Queues a frame, whichever port it came from: traffic of this node comes
+    /// in frames too large to be joined, which is seen at once.
     #[inline]
-    pub(super) fn push(&mut self, frame: Frame) -> Result<(), Frame> {
+    pub(super) fn push(&mut self, frame: Frame) -> Queued {
+        let kind = Kind::of(&frame);
+        if self.joins(kind, &frame) {
+            self.counters.tx_coalesced.add(1);
+            return Queued::Joined(frame);
+        }
         let limit = if self.stuck { STUCK_BACKLOG } else { BACKLOG };
         if self.pending.len() >= limit {
-            return Err(frame);
+            return Queued::Full(frame);
+        }
+        if let Kind::Tcp(connection) = kind
+            && coalesce::can_grow(&frame)
+        {
+            self.heads.open(connection, self.pending.len());
         }
         self.pending.push(frame);
-        Ok(())
+        Queued::Waits
+    }
+
+    /// Appends the frame to the last one of its connection, if it may be. If
+    /// not, that one is closed: what comes later must not overtake this frame.
+    #[inline]
+    fn joins(&mut self, kind: Kind, frame: &Frame) -> bool {
+        match kind {
+            Kind::Other => false,
+            Kind::Unclear => {
+                self.heads.close_all();
+                false
+            }
+            Kind::Tcp(connection) => self.heads.find(connection).is_some_and(|head| {
+                let waiting = &mut self.pending[head.at];
+                let joined = coalesce::append(waiting, frame).is_ok();
+                if !joined {
+                    self.heads.close(head);
+                }
+                joined
+            }),
+        }
     }
 
     /// Sends what waits. Frames the device took or refused go back to `pool`;
     /// true when the device was full and some still wait.
-    pub(super) fn flush(&mut self, counters: &Counters, pool: &mut Vec<Frame>) -> bool {
+    pub(super) fn flush(
+        &mut self,
+        clock: Clock,
+        counters: &Counters,
+        pool: &mut Vec<Frame>,
+    ) -> bool {
+        self.heads.close_all();
         let mut done = 0;
         let mut retries = 0;
         while done < self.pending.len() {
@@ -64,15 +138,28 @@ impl Outbox {
                     self.count(done, sent);
                     done += sent;
                 }
-                Err(error) => {
-                    counters.drop(reason(&error));
-                    done += 1;
-                }
+                Err(error) => match reason(&error) {
+                    DropReason::KernelQueueFull if self.is_patient(clock.now()) => break,
+                    reason => {
+                        counters.drop(reason);
+                        done += 1;
+                    }
+                },
             }
         }
         pool.extend(self.pending.drain(..done));
+        if pool.len() < RESERVE {
+            counters.drop_many(DropReason::DeviceFull, self.pending.len() as u64);
+            pool.append(&mut self.pending);
+        }
         self.stuck = !self.pending.is_empty();
+        self.refused = self.refused.filter(|_| self.stuck);
         self.stuck
+    }
+
+    /// Whether a frame that the kernel's queue has dropped is to be sent again.
+    fn is_patient(&mut self, now: Time) -> bool {
+        now.since(*self.refused.get_or_insert(now)) < PATIENCE
     }
 
     /// Says what is wrong with the device. A link that is down comes up again;
@@ -114,7 +201,10 @@ impl Outbox {
 
 fn reason(error: &io::Error) -> DropReason {
     match error.raw_os_error() {
-        Some(code) if code == nix::Error::ENOBUFS as i32 => DropReason::DeviceFull,
+        Some(code) if code == nix::Error::ENOBUFS as i32 => DropReason::KernelQueueFull,
         _ => DropReason::DeviceError,
     }
 }
+
+#[cfg(test)]
+mod tests;

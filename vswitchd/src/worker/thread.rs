@@ -14,7 +14,7 @@ use port::{Poller, PortIo, RawIp};
 use super::clock::Clock;
 use super::command::Command;
 use super::inbox::{Handed, Inbox};
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Queued};
 use super::segments;
 use super::shaper::{Shaper, Verdict};
 use super::shared::Shared;
@@ -283,12 +283,13 @@ impl Worker {
             return self.drop(DropReason::NoPort);
         };
         match port.push(frame) {
-            Ok(()) if port.listed => {}
-            Ok(()) => {
+            Queued::Waits if port.listed => {}
+            Queued::Waits => {
                 port.listed = true;
                 self.dirty.push(to);
             }
-            Err(frame) => {
+            Queued::Joined(spare) => self.pool.push(spare),
+            Queued::Full(frame) => {
                 self.pool.push(frame);
                 self.drop(DropReason::DeviceFull);
             }
@@ -328,7 +329,7 @@ impl Worker {
                 self.pool.pop()
             });
         let Some(spare) = spare else {
-            self.drop(DropReason::DeviceFull);
+            self.drop(DropReason::NoBuffer);
             return None;
         };
         Some(std::mem::replace(frame, spare))
@@ -343,11 +344,11 @@ impl Worker {
 
     /// Sends what is queued, and wakes the workers that frames were handed to.
     fn flush(&mut self) {
-        let counters = self.parts.local.counters();
+        let (clock, counters) = (self.parts.clock, self.parts.local.counters());
         let (ports, pool) = (&mut self.ports, &mut self.pool);
         self.dirty.retain(|id| match &mut ports[id.index()] {
             Some(port) => {
-                port.listed = port.flush(counters, pool);
+                port.listed = port.flush(clock, counters, pool);
                 port.listed
             }
             None => false,

@@ -105,7 +105,7 @@ fn segment_count(frame: &Frame) -> u16 {
 ///
 /// # Errors
 /// [`DropReason::FragmentFailed`] when the packet cannot be cut,
-/// [`DropReason::DeviceFull`] when `spare` runs out; already counted.
+/// [`DropReason::NoBuffer`] when `spare` runs out; already counted.
 pub fn cut_and_dress(
     world: &Snapshot,
     local: &mut Local,
@@ -120,7 +120,7 @@ pub fn cut_and_dress(
         let fragments = fragment::fragments(frame.packet(), to.mtu_bytes.into())
             .map_err(|_| DropReason::FragmentFailed)?;
         for fragment in fragments {
-            let mut piece = spare().ok_or(DropReason::DeviceFull)?;
+            let mut piece = spare().ok_or(DropReason::NoBuffer)?;
             put_together(&mut piece, &fragment);
             let action = dress(local, to, &mut piece);
             out(piece, action);
