@@ -12,6 +12,7 @@ mod command;
 mod inbox;
 mod limits;
 mod live;
+mod lookout;
 mod outbox;
 mod policy;
 mod ports;

@@ -9,11 +9,12 @@ use dataplane::{
     cut_and_dress, forward, resume,
 };
 use packet::Frame;
-use port::{Poller, PortIo, RawIp};
+use port::{PortIo, RawIp};
 
 use super::clock::Clock;
 use super::command::Command;
 use super::inbox::{Handed, Inbox};
+use super::lookout::Lookout;
 use super::outbox::{Outbox, Queued};
 use super::segments;
 use super::shaper::{Shaper, Verdict};
@@ -49,8 +50,7 @@ pub(super) struct Parts {
 /// A worker's thread.
 pub(super) struct Worker {
     parts: Parts,
-    poller: Poller,
-    ready: Vec<u64>,
+    lookout: Lookout,
     ports: Vec<Option<Outbox>>,
     /// Ports with frames to send.
     dirty: Vec<PortId>,
@@ -66,12 +66,11 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(parts: Parts) -> std::io::Result<Self> {
-        let poller = Poller::new()?;
-        poller.add(parts.shared.wakers[parts.index].fd(), WAKER)?;
+        let lookout = Lookout::new(parts.clock, parts.spin)?;
+        lookout.add(parts.shared.wakers[parts.index].fd(), WAKER)?;
         let frames = |count| std::iter::repeat_with(Frame::new).take(count).collect();
         Ok(Self {
-            poller,
-            ready: Vec::with_capacity(64),
+            lookout,
             ports: Vec::new(),
             dirty: Vec::with_capacity(64),
             batch: frames(BATCH),
@@ -88,8 +87,10 @@ impl Worker {
     /// Serves until told to stop.
     pub(super) fn run(mut self) {
         while self.running {
-            let moved = self.turn();
-            self.rest(moved);
+            match self.turn() {
+                0 => self.rest(),
+                _ => self.lookout.glance(),
+            }
         }
     }
 
@@ -98,7 +99,7 @@ impl Worker {
     fn turn(&mut self) -> usize {
         let shared = Arc::clone(&self.parts.shared);
         // Before the snapshot is taken: a later one wakes again.
-        if self.ready.contains(&WAKER) {
+        if self.lookout.is_ready(WAKER) {
             shared.wakers[self.parts.index].drain();
         }
         let world = shared.snapshot();
@@ -109,8 +110,8 @@ impl Worker {
         // Before newer frames, or the held ones would be overtaken.
         self.release(now);
         moved += self.take_handed(&world, now);
-        for at in 0..self.ready.len() {
-            if let Ok(port) = u16::try_from(self.ready[at]) {
+        for at in 0..self.lookout.len() {
+            if let Ok(port) = u16::try_from(self.lookout.token(at)) {
                 moved += self.serve(&world, now, PortId(port));
             }
         }
@@ -132,30 +133,11 @@ impl Worker {
         moved
     }
 
-    /// Waits for something to do. After its last frame the worker looks again
-    /// for a while before it sleeps: the next frame is usually near, and waking
-    /// up costs more than looking.
-    fn rest(&mut self, moved: usize) {
-        let start = self.parts.clock.now();
-        loop {
-            self.wait(Duration::ZERO);
-            if moved > 0 || !self.ready.is_empty() {
-                return;
-            }
-            if self.parts.clock.now().since(start) >= self.parts.spin {
-                break;
-            }
-            std::thread::yield_now();
-        }
+    /// Waits for something to do.
+    fn rest(&mut self) {
         let full = if self.dirty.is_empty() { TICK } else { FULL };
         let next = self.shaper.next_in(self.parts.clock.now());
-        self.wait(next.map_or(full, |next| next.min(full)));
-    }
-
-    fn wait(&mut self, longest: Duration) {
-        if self.poller.wait(&mut self.ready, Some(longest)).is_err() {
-            self.ready.clear();
-        }
+        self.lookout.rest(next.map_or(full, |next| next.min(full)));
     }
 
     /// Takes one batch from a port and walks its frames.
@@ -167,7 +149,7 @@ impl Worker {
         let taken = match port.io.rx_batch(&mut batch) {
             Ok(taken) => taken,
             Err(error) => {
-                port.complain(&self.poller, &error);
+                port.complain(&self.lookout.poller, &error);
                 0
             }
         };
@@ -344,6 +326,7 @@ impl Worker {
 
     /// Sends what is queued, and wakes the workers that frames were handed to.
     fn flush(&mut self) {
+        self.lookout.expect(&self.dirty);
         let (clock, counters) = (self.parts.clock, self.parts.local.counters());
         let (ports, pool) = (&mut self.ports, &mut self.pool);
         self.dirty.retain(|id| match &mut ports[id.index()] {
@@ -382,7 +365,7 @@ impl Worker {
     fn open(&mut self, id: PortId, io: Box<dyn PortIo>, counters: Arc<PortCounters>) {
         self.close(id);
         if let Some(fd) = io.poll_fd()
-            && let Err(error) = self.poller.add(fd, id.0.into())
+            && let Err(error) = self.lookout.add(fd, id.0.into())
         {
             tracing::error!(port = io.name(), %error, "port cannot be polled and stays silent");
         }
@@ -398,7 +381,7 @@ impl Worker {
         };
         if let Some(fd) = port.io.poll_fd() {
             // Closing the descriptor would end the watch as well.
-            let _ = self.poller.remove(fd);
+            let _ = self.lookout.poller.remove(fd);
         }
         self.pool.extend(port.into_pending());
         self.dirty.retain(|dirty| *dirty != id);

@@ -11,16 +11,21 @@ use crate::{Link, Losses};
 
 /// How many failing receives in a row one call puts up with before it lets the worker see to others.
 const FAILURES_IN_A_ROW: usize = 16;
-/// Fewest buffers offered to one system call.
-const LEAST_WINDOW: usize = 4;
+/// While frames come one at a time, every so many calls offer more buffers, to find out whether more wait.
+const PROBE_EVERY: u8 = 8;
+/// Buffers offered by such a call.
+const PROBE: usize = 4;
 /// Where SCTP's checksum stands in its header; no other protocol with a partial checksum has it there.
 const SCTP_CHECKSUM_OFFSET: u16 = 8;
 
 pub(super) struct Receiver {
     vectors: RxVectors,
     link: Link,
-    /// Buffers offered to the next call. Offering costs time for each, so it follows the load.
+    /// Buffers offered to the next call. One that stays empty costs as much as a small system call, so the window
+    /// follows the load, down to a single one.
     window: usize,
+    /// Calls with a window of one since the last probe.
+    singles: u8,
     losses: Losses,
 }
 
@@ -29,7 +34,8 @@ impl Receiver {
         Self {
             vectors,
             link,
-            window: LEAST_WINDOW,
+            window: PROBE,
+            singles: 0,
             losses: Losses::default(),
         }
     }
@@ -72,10 +78,20 @@ impl Receiver {
     }
 
     fn adapt(&mut self, received: usize) {
+        if self.window == 1 {
+            self.singles += 1;
+            if self.singles == PROBE_EVERY {
+                self.window = PROBE;
+            }
+            return;
+        }
+        self.singles = 0;
         if received >= self.window {
             self.window *= 2;
+        } else if received <= 1 {
+            self.window = 1;
         } else if received * 4 < self.window {
-            self.window = LEAST_WINDOW.max(self.window / 2);
+            self.window /= 2;
         }
         self.window = self.window.min(self.vectors.capacity());
     }

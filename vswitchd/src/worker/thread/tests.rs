@@ -109,7 +109,7 @@ impl Desk {
     }
 
     fn turn(&mut self) {
-        self.worker.wait(Duration::ZERO);
+        self.worker.lookout.wait(Duration::ZERO);
         self.worker.turn();
     }
 

@@ -1,0 +1,88 @@
+use port::Waker;
+
+use super::*;
+
+const HERE: u64 = 2;
+const THERE: u64 = 3;
+
+/// A lookout and two things that may have something.
+fn post(spin: Duration) -> (Lookout, Waker, Waker) {
+    let lookout = Lookout::new(Clock::start(), spin).unwrap();
+    let (here, there) = (Waker::new().unwrap(), Waker::new().unwrap());
+    lookout.add(here.fd(), HERE).unwrap();
+    lookout.add(there.fd(), THERE).unwrap();
+    (lookout, here, there)
+}
+
+#[test]
+fn it_looks_first_where_something_was_sent_to() {
+    let (mut lookout, here, _there) = post(Duration::ZERO);
+    here.wake();
+    lookout.expect(&[PortId(3)]);
+    lookout.glance();
+    assert_eq!(lookout.ready, [THERE], "without asking the poller");
+}
+
+#[test]
+fn who_is_not_expected_waits_a_few_turns_at_most() {
+    let (mut lookout, here, _there) = post(Duration::ZERO);
+    here.wake();
+    let turns = (0..100).position(|_| {
+        lookout.expect(&[PortId(3)]);
+        lookout.glance();
+        lookout.is_ready(HERE)
+    });
+    assert_eq!(turns, Some(usize::from(GLANCES)));
+}
+
+#[test]
+fn where_answers_never_come_at_once_it_stops_looking_for_them() {
+    let (mut lookout, here, _there) = post(Duration::ZERO);
+    here.wake();
+    let polled = (0..100).position(|_| {
+        lookout.expect(&[PortId(3)]);
+        lookout.glance();
+        let asked = lookout.is_ready(HERE);
+        lookout.rest(Duration::ZERO);
+        asked
+    });
+    assert!(polled.is_some_and(|turn| turn < usize::from(GLANCES)));
+}
+
+#[test]
+fn after_sending_to_nobody_or_to_many_it_asks_the_poller() {
+    let (mut lookout, here, _there) = post(Duration::ZERO);
+    here.wake();
+    for sent_to in [&[][..], &[PortId(3), PortId(4), PortId(5)]] {
+        lookout.expect(sent_to);
+        lookout.glance();
+        assert_eq!(lookout.ready, [HERE]);
+    }
+}
+
+#[test]
+fn spinning_is_given_up_when_it_finds_nothing() {
+    let (mut lookout, _here, _there) = post(Duration::from_micros(1));
+    for _ in 0..100 {
+        lookout.rest(Duration::ZERO);
+    }
+    lookout.spin = Duration::from_secs(3600);
+    lookout.rest(Duration::ZERO);
+    assert_eq!(lookout.len(), 0, "and no hour was spun away");
+}
+
+#[test]
+fn spinning_is_taken_up_again_when_frames_are_near() {
+    let (mut lookout, here, _there) = post(Duration::from_micros(1));
+    while lookout.spinning.is_worth_it() {
+        lookout.rest(Duration::ZERO);
+    }
+    lookout.spin = Duration::from_secs(3600);
+    here.wake();
+    let rests = (0..1000).position(|_| {
+        lookout.rest(Duration::from_secs(60));
+        assert_eq!(lookout.ready, [HERE]);
+        lookout.spinning.is_worth_it()
+    });
+    assert!(rests.is_some());
+}
