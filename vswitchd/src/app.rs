@@ -94,6 +94,7 @@ impl Daemon {
             policy: config.policy,
             spin: SPIN,
             host_mtu_bytes: u16::try_from(host_mtu).unwrap_or(u16::MAX),
+            kernel_encapsulation: config.kernel_encapsulation,
         };
         let (switch, live, noticed) = Switch::start(&switch, &desired)?;
         prepare_host(&desired, host_mtu)?;
@@ -125,13 +126,13 @@ impl Daemon {
     }
 
     fn desk(&self, shutdown: Arc<Notify>) -> Desk {
-        let nat = self.nat.clone();
+        let (nat, live) = (self.nat.clone(), self.live.clone());
         Desk {
             engine: self.engine.clone(),
             view: self.view.clone(),
             live: self.live.clone(),
             tables: Arc::new(show::table),
-            doctor: Arc::new(move |view| health::rows(view, nat.trouble())),
+            doctor: Arc::new(move |view| health::rows(view, nat.trouble(), &live.segmentation())),
             shutdown,
         }
     }

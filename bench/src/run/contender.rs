@@ -57,16 +57,18 @@ pub enum Peer {
     Ovs,
     /// A TUN device and a UDP socket.
     Naive,
+    /// vswitchd itself with `kernel_encapsulation = "off"`: what the kernel's help is worth.
+    Cut,
 }
 
 impl Peer {
-    /// Every one.
+    /// Those that are measured against when none is named: whatever is not vswitchd.
     pub const ALL: [Self; 4] = [Self::Kernel, Self::Vxlan, Self::Ovs, Self::Naive];
 
     /// What stands for it in a topology.
     #[must_use]
     pub fn contenders(self, topology: Topology) -> &'static [Contender] {
-        use Contender::{Kernel, Naive, Ovs, OvsTso, Vxlan};
+        use Contender::{Kernel, Naive, Ovs, OvsTso, VswitchdCut, Vxlan};
         match (self, topology) {
             (Self::Kernel, _) => &[Kernel],
             (Self::Ovs, Topology::SameNode) => &[Ovs, OvsTso],
@@ -74,6 +76,7 @@ impl Peer {
             (Self::Ovs, Topology::TwoNode) => &[Ovs],
             (Self::Vxlan, Topology::TwoNode | Topology::TwoNodeWire) => &[Vxlan],
             (Self::Naive, Topology::TwoNode) => &[Naive],
+            (Self::Cut, Topology::TwoNode | Topology::TwoNodeWire) => &[VswitchdCut],
             _ => &[],
         }
     }
@@ -85,6 +88,8 @@ impl Peer {
 pub enum Contender {
     /// This project's daemon.
     Vswitchd,
+    /// The same, cutting every super-segment itself.
+    VswitchdCut,
     /// Another build of it.
     Baseline,
     /// The kernel's routing.
@@ -107,6 +112,7 @@ impl Contender {
     pub fn name(self) -> &'static str {
         match self {
             Self::Vswitchd => "vswitchd",
+            Self::VswitchdCut => "vswitchd-cut",
             Self::Baseline => "baseline",
             Self::Kernel => "kernel",
             Self::Vxlan => "vxlan",

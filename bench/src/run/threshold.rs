@@ -139,13 +139,14 @@ impl FromStr for Threshold {
     }
 }
 
-const PEERS: [Contender; 6] = [
+const PEERS: [Contender; 7] = [
     Contender::Kernel,
     Contender::Vxlan,
     Contender::Ovs,
     Contender::OvsTso,
     Contender::Naive,
     Contender::Baseline,
+    Contender::VswitchdCut,
 ];
 
 #[cfg(test)]

@@ -79,7 +79,9 @@ impl World {
     /// [`Error::Absent`]: the machine lacks the contender. Anything else: a step failed; nothing is left.
     pub fn build(contender: Contender, topology: Topology, materials: &Materials) -> Result<Self> {
         let world = match contender {
-            Contender::Vswitchd => vswitchd::build(contender, topology, &materials.programs),
+            Contender::Vswitchd | Contender::VswitchdCut => {
+                vswitchd::build(contender, topology, &materials.programs)
+            }
             Contender::Baseline => {
                 let missing =
                     || Error::Absent("no second build; --baseline-bin-dir names one".into());

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::Row;
-use crate::control::View;
+use crate::control::{Segmentation, View};
 
 /// One finding a row: `check`, `status` (`ok`, `warn` or `fail`) and a sentence.
 #[must_use]
-pub fn rows(view: &View, nat_trouble: Option<String>) -> Vec<Row> {
+pub fn rows(view: &View, nat_trouble: Option<String>, segmentation: &Segmentation) -> Vec<Row> {
     let free: usize = view.blocks.iter().map(|block| block.free).sum();
     let uplink = &view.desired.uplink;
     let unresolved = view
@@ -48,6 +48,12 @@ pub fn rows(view: &View, nat_trouble: Option<String>) -> Vec<Row> {
             silent(&unresolved),
             "every peer's next hop answers ARP",
         ),
+        finding(
+            "segmentation",
+            "warn",
+            given_up(segmentation),
+            &format!("super-segments to other nodes are cut {segmentation}"),
+        ),
     ]
 }
 
@@ -64,6 +70,12 @@ fn errors(errors: &[String]) -> Option<String> {
 
 fn silent(peers: &[&str]) -> Option<String> {
     (!peers.is_empty()).then(|| format!("no answer to ARP on the way to {}", peers.join(", ")))
+}
+
+/// Cutting in user space is slower and nothing else; that it began of a sudden is worth a look.
+fn given_up(segmentation: &Segmentation) -> Option<String> {
+    let given_up = matches!(segmentation, Segmentation::GivenUp(_));
+    given_up.then(|| format!("super-segments to other nodes are cut {segmentation}"))
 }
 
 fn finding(check: &str, bad: &str, trouble: Option<String>, good: &str) -> Row {

@@ -35,6 +35,8 @@ pub struct Config {
     pub blocks: Vec<Ipv4Net>,
     /// Blocks that a node without blocks in the file is given, at least 1.
     pub blocks_per_node: usize,
+    /// Whether the kernel may help to encapsulate super-segments on the uplink.
+    pub kernel_encapsulation: KernelEncapsulation,
     /// Worker threads, at least 1.
     pub workers: usize,
     /// Where state that survives a restart lives.
@@ -57,6 +59,16 @@ pub struct Config {
     pub max_flows: usize,
     /// Connection tracking time-outs.
     pub timeouts: Timeouts,
+}
+
+/// Whether super-segments in IPIP leave the uplink whole, with the help of a small program at its egress.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KernelEncapsulation {
+    /// Where the kernel allows it (Linux 6.6, CAP_BPF); else they are cut in user space.
+    #[default]
+    Auto,
+    /// They are cut in user space.
+    Off,
 }
 
 /// The `[log]` section.

@@ -13,7 +13,7 @@ use policy::{
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Config, ConfigErrors, IpipMode, Log, LogFormat, Peer, Pool, Timeouts,
+    Config, ConfigErrors, IpipMode, KernelEncapsulation, Log, LogFormat, Peer, Pool, Timeouts,
     reader::{At, Expect, Mistakes, Section},
 };
 
@@ -56,6 +56,8 @@ fn read_config<'t>(
     let uplink = root.optional(mistakes, "uplink", &INTERFACE);
     let blocks = root.list(mistakes, "blocks", &NETWORK);
     let blocks_per_node = root.optional(mistakes, "blocks_per_node", &BLOCKS_PER_NODE);
+    let kernel_encapsulation =
+        root.optional(mistakes, "kernel_encapsulation", &KERNEL_ENCAPSULATION);
     let workers = root.optional(mistakes, "workers", &WORKERS);
     let state_dir = root.optional(mistakes, "state_dir", &ABSOLUTE_PATH);
     let socket = root.optional(mistakes, "socket", &ABSOLUTE_PATH);
@@ -80,6 +82,7 @@ fn read_config<'t>(
         uplink: uplink.map(|at| at.value),
         blocks: blocks.into_iter().map(|at| at.value).collect(),
         blocks_per_node: blocks_per_node.map_or(1, |at| at.value),
+        kernel_encapsulation: kernel_encapsulation.map_or_else(Default::default, |at| at.value),
         workers: workers.map_or_else(default_workers, |at| at.value),
         state_dir: path_or(state_dir, "/var/lib/vswitchd"),
         socket: path_or(socket, cni_shim::protocol::DEFAULT_SOCKET),
@@ -465,6 +468,15 @@ const IPIP_MODE: Expect<IpipMode> = Expect {
         "Always" => Some(IpipMode::Always),
         "CrossSubnet" => Some(IpipMode::CrossSubnet),
         "Never" => Some(IpipMode::Never),
+        _ => None,
+    },
+};
+
+const KERNEL_ENCAPSULATION: Expect<KernelEncapsulation> = Expect {
+    what: "\"auto\" or \"off\"",
+    read: |value| match value.as_str()? {
+        "auto" => Some(KernelEncapsulation::Auto),
+        "off" => Some(KernelEncapsulation::Off),
         _ => None,
     },
 };

@@ -101,6 +101,26 @@ fn the_number_of_tracked_connections_is_bounded_both_ways() {
 }
 
 #[test]
+fn the_kernel_helps_to_encapsulate_unless_it_is_told_not_to() {
+    let of = |line: &str| {
+        let text = with("workers = 2", line);
+        parse(Path::new("n"), &text).map(|config| config.kernel_encapsulation)
+    };
+    assert_eq!(of("workers = 2").unwrap(), KernelEncapsulation::Auto);
+    assert_eq!(
+        of("kernel_encapsulation = \"auto\"").unwrap(),
+        KernelEncapsulation::Auto
+    );
+    assert_eq!(
+        of("kernel_encapsulation = \"off\"").unwrap(),
+        KernelEncapsulation::Off
+    );
+    let errors = errors(&with("workers = 2", "kernel_encapsulation = true"));
+    let expected = "node.toml:5:24: kernel_encapsulation: expected \"auto\" or \"off\", found";
+    assert!(errors[0].starts_with(expected), "{errors:?}");
+}
+
+#[test]
 fn a_denial_is_silent_and_cuts_unless_the_file_says_otherwise() {
     use policy::{
         Settings,

@@ -11,6 +11,7 @@ pub mod path_mtu;
 mod policing;
 mod publish;
 mod requests;
+mod segmentation;
 mod update;
 mod view;
 pub mod watch;
@@ -22,5 +23,6 @@ pub use desired::{
 pub use engine::{Engine, HostLinks, Message, Parts};
 pub use newcomers::{Newcomers, PodSource};
 pub use publish::{ConntrackRow, DropRow, Live, PortCounters, PublishError, Publisher};
+pub use segmentation::Segmentation;
 pub use update::Update;
 pub use view::{BlockUse, View};

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
-use super::DesiredState;
+use super::{DesiredState, Segmentation};
 
 /// Why a state is not in force.
 #[derive(Debug, thiserror::Error)]
@@ -113,4 +113,7 @@ pub trait Live: Send + Sync {
 
     /// Counters of every port.
     fn port_counters(&self) -> Vec<PortCounters>;
+
+    /// Who cuts the super-segments that leave inside IPIP.
+    fn segmentation(&self) -> Segmentation;
 }

@@ -168,6 +168,9 @@ fn advice_on(check: &str) -> &'static str {
         "uplink" => "ip link set UPLINK up, and see the cable or the virtual switch",
         "nat" => "install nftables, or set nat_outgoing = false and let a router translate",
         "addresses" => "delete pods, or give the node another block: `blocks` in its TOML",
+        "segmentation" => {
+            "see what else is attached to the uplink (`bpftool net`), then restart the daemon"
+        }
         "peers" => "is that node up, and its address in this node's TOML right?",
         _ => "see the daemon's log",
     }

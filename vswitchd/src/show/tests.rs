@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::*;
 use crate::control::{
-    BlockUse, ConntrackRow, DesiredState, DropRow, PortCounters, Seed, Update, Uplink, Workload,
+    BlockUse, ConntrackRow, DesiredState, DropRow, PortCounters, Seed, Segmentation, Update,
+    Uplink, Workload,
 };
 
 const MINIKUBE_M02: &str = r#"
@@ -132,6 +133,10 @@ impl Live for Recorded {
             drops: 1,
             ..PortCounters::default()
         }]
+    }
+
+    fn segmentation(&self) -> Segmentation {
+        Segmentation::Kernel
     }
 }
 

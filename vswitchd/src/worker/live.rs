@@ -8,9 +8,10 @@ use dataplane::conntrack::Flow;
 use dataplane::{Counters, DropReason};
 
 use super::command::Command;
+use super::encapsulation::Help;
 use super::ports::Registry;
 use super::shared::Shared;
-use crate::control::{ConntrackRow, DropRow, Live, PortCounters};
+use crate::control::{ConntrackRow, DropRow, Live, PortCounters, Segmentation};
 
 /// A worker answers between two batches.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -20,6 +21,7 @@ pub struct LiveWorkers {
     shared: Arc<Shared>,
     commands: Vec<Sender<Command>>,
     registry: Registry,
+    help: Help,
 }
 
 impl LiveWorkers {
@@ -27,11 +29,13 @@ impl LiveWorkers {
         shared: Arc<Shared>,
         commands: Vec<Sender<Command>>,
         registry: Registry,
+        help: Help,
     ) -> Self {
         Self {
             shared,
             commands,
             registry,
+            help,
         }
     }
 
@@ -91,6 +95,10 @@ impl Live for LiveWorkers {
             .collect();
         rows.sort_by(|a, b| a.interface.cmp(&b.interface));
         rows
+    }
+
+    fn segmentation(&self) -> Segmentation {
+        self.help.segmentation()
     }
 }
 

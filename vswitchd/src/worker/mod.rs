@@ -9,6 +9,7 @@
 
 mod clock;
 mod command;
+mod encapsulation;
 mod inbox;
 mod limits;
 mod live;

@@ -10,6 +10,7 @@ use dataplane::{PortCounters, PortId};
 use port::{Fanout, Filter, PacketConfig, PacketPort, PortIo, Waker};
 
 use super::command::Command;
+use super::encapsulation::Help;
 use crate::control::{DesiredState, Encapsulation, PublishError};
 
 /// The host's TUN device.
@@ -47,6 +48,7 @@ pub(super) struct Ports {
     commands: Vec<Sender<Command>>,
     wakers: Vec<Waker>,
     registry: Registry,
+    help: Help,
     /// The last fan-out group given; never one whose sockets may still be open.
     group: u16,
 }
@@ -56,12 +58,14 @@ impl Ports {
         commands: Vec<Sender<Command>>,
         wakers: Vec<Waker>,
         registry: Registry,
+        help: Help,
     ) -> Self {
         Self {
             open: BTreeMap::new(),
             commands,
             wakers,
             registry,
+            help,
             group: 0,
         }
     }
@@ -90,7 +94,7 @@ impl Ports {
             if self.open.get(id) == Some(wanted) {
                 continue;
             }
-            let ends = self.open_ends(wanted)?;
+            let ends = self.open_ends(*id, wanted)?;
             await_running(&wanted.interface);
             self.forget(*id);
             self.adopt(*id, ends);
@@ -128,7 +132,11 @@ impl Ports {
 
     /// One socket a worker, opened in the workers' order: the kernel's fan-out
     /// numbers its members so.
-    fn open_ends(&mut self, wanted: &Wanted) -> Result<Vec<Box<dyn PortIo>>, PublishError> {
+    fn open_ends(
+        &mut self,
+        id: PortId,
+        wanted: &Wanted,
+    ) -> Result<Vec<Box<dyn PortIo>>, PublishError> {
         let members = self.commands.len() as u16;
         self.group = self.group.wrapping_add(1);
         let config = PacketConfig {
@@ -139,6 +147,9 @@ impl Ports {
                 members,
             }),
             qdisc_bypass: wanted.qdisc_bypass,
+            encapsulator: (id == UPLINK)
+                .then(|| self.help.attach(&wanted.interface))
+                .flatten(),
             batch: BATCH,
         };
         let open = || -> Result<Box<dyn PortIo>, PublishError> {

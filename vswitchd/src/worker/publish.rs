@@ -15,6 +15,7 @@ use port::{PortIo, RawIp, TunConfig, TunPort, Waker};
 
 use super::clock::Clock;
 use super::command::Command;
+use super::encapsulation::Help;
 use super::inbox::Inbox;
 use super::limits::Limits;
 use super::live::LiveWorkers;
@@ -47,6 +48,8 @@ pub struct SwitchConfig {
     pub spin: Duration,
     /// MTU of the host port in bytes.
     pub host_mtu_bytes: u16,
+    /// Whether the kernel may help to encapsulate.
+    pub kernel_encapsulation: config::KernelEncapsulation,
 }
 
 /// Why the workers did not start.
@@ -134,14 +137,20 @@ impl Switch {
             commands.push(sender);
         }
         let registry = Arc::default();
-        let ports = Ports::new(commands.clone(), wakers, Arc::clone(&registry));
+        let help = Help::new(config.kernel_encapsulation);
+        let ports = Ports::new(
+            commands.clone(),
+            wakers,
+            Arc::clone(&registry),
+            help.clone(),
+        );
         ports.adopt(
             HOST,
             tun.into_iter()
                 .map(|end| Box::new(end) as Box<dyn PortIo>)
                 .collect(),
         );
-        let live = LiveWorkers::new(Arc::clone(&shared), commands.clone(), registry);
+        let live = LiveWorkers::new(Arc::clone(&shared), commands.clone(), registry, help);
         let switch = Self {
             shared,
             commands,

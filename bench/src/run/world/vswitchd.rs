@@ -61,6 +61,10 @@ pub(super) fn build(
             )
         })
         .into();
+    if contender == Contender::VswitchdCut {
+        let off = "off".into();
+        config.daemon.insert("kernel_encapsulation".into(), off);
+    }
     let lab = Lab::up_using(config, programs, |_| {})?;
     let address = lab.address(SERVER)?;
     lab.sandbox()
@@ -70,15 +74,17 @@ pub(super) fn build(
         .iter()
         .map(|node| forwarder(&lab, node))
         .collect::<Result<Vec<_>>>()?;
-    let tunnel = if topology.nodes() == 1 {
-        "one daemon"
-    } else {
-        "IPIP between two daemons"
+    let tunnel = match (topology.nodes(), contender) {
+        (1, _) => "one daemon, default configuration",
+        (_, Contender::VswitchdCut) => {
+            "IPIP between two daemons, kernel_encapsulation = \"off\" and else the default configuration"
+        }
+        _ => "IPIP between two daemons, default configuration",
     };
     Ok(World {
         contender,
         about: format!(
-            "{tunnel}, default configuration, two NetworkPolicies on both pods, connection tracking and every check on; pod MTU 1480. Its workers run on any core ({})",
+            "{tunnel}, two NetworkPolicies on both pods, connection tracking and every check on; pod MTU 1480. Its workers run on any core ({})",
             programs.vswitchd.display()
         ),
         client: Place::inside(lab.sandbox(), &format!("default.{CLIENT}")),

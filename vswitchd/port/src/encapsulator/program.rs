@@ -101,6 +101,7 @@ mod tests {
     fn every_way_ends_in_an_answer() {
         let file = std::fs::File::open("/dev/null").unwrap();
         let program = program(14, 0x7673_0000, file.as_fd());
+        assert_eq!(program.len(), 46, "as the README says");
         let [.., next, exit_next, drop, exit_drop] = program[..] else {
             panic!("{program:?}");
         };

@@ -72,6 +72,22 @@ pub(crate) fn in_user_namespace() -> bool {
     !map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
+/// Whether a program may be attached to an interface's egress: CAP_BPF and CAP_NET_ADMIN outside any user namespace, and
+/// Linux 6.6.
+pub(crate) fn may_attach_bpf() -> bool {
+    const CAPABILITIES: u64 = 1 << 39 | 1 << 12;
+    let status = fs::read_to_string("/proc/self/status").expect("/proc/self/status");
+    let mut lines = status.lines();
+    let effective = lines.find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = u64::from_str_radix(effective.expect("CapEff").trim(), 16).expect("bits");
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("the kernel's release");
+    let mut numbers = release.split(['.', '-']).map(|part| part.parse::<u32>());
+    let mut number = || numbers.next().and_then(Result::ok).expect("a number");
+    effective & CAPABILITIES == CAPABILITIES
+        && !in_user_namespace()
+        && (number(), number()) >= (6, 6)
+}
+
 /// Runs a command, split at spaces, in the calling thread's namespace.
 ///
 /// # Panics

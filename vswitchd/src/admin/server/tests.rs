@@ -11,7 +11,8 @@ use super::*;
 use crate::{
     admin::{Row, socket},
     control::{
-        ConntrackRow, DesiredState, DropRow, Live, Message, PortCounters, Seed, Uplink, View,
+        ConntrackRow, DesiredState, DropRow, Live, Message, PortCounters, Seed, Segmentation,
+        Uplink, View,
     },
 };
 
@@ -26,6 +27,9 @@ impl Live for Nothing {
     }
     fn port_counters(&self) -> Vec<PortCounters> {
         Vec::new()
+    }
+    fn segmentation(&self) -> Segmentation {
+        Segmentation::Kernel
     }
 }
 
