@@ -4,11 +4,12 @@
 //! know the flow of a later fragment or of an ICMP error, and a TUN device
 //! spreads by a hash of its own. Such frames go through a bounded ring; the
 //! buffers come back by another, so that neither side allocates.
+//!
+//! Who hands over pushes, then wakes; who owns the ring takes back its wakes, then
+//! looks. `model/hand_off.rs` checks in every interleaving that so no frame waits
+//! for a wake that does not come, none is lost or doubled, and buffers return.
 
-use crossbeam_queue::ArrayQueue;
-use dataplane::Arrived;
-use packet::Frame;
-use port::Waker;
+use super::sync::{ArrayQueue, Arrived, Frame, Waker};
 
 /// Frames in the ring toward one worker at most.
 const CAPACITY: usize = 256;

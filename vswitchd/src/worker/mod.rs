@@ -21,7 +21,11 @@ mod publish;
 mod segments;
 mod shaper;
 mod shared;
+mod sync;
 mod thread;
+
+#[cfg(test)]
+mod model;
 
 pub use live::LiveWorkers;
 pub use publish::{Switch, SwitchConfig, SwitchError};

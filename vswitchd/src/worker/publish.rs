@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use dataplane::conntrack::{State, Timeouts};
 use dataplane::{
-    Description, Event, Generation, Local, LocalConfig, PeerDescription, Snapshot,
-    UplinkDescription, WorkerId, WorkloadDescription,
+    Description, Event, Generation, Local, LocalConfig, PeerDescription, UplinkDescription,
+    WorkerId, WorkloadDescription,
 };
 use ipnet::Ipv4Net;
 use port::{PortIo, RawIp, TunConfig, TunPort, Waker};
@@ -21,7 +21,7 @@ use super::limits::Limits;
 use super::live::LiveWorkers;
 use super::policy::PolicyInForce;
 use super::ports::{self, HOST, Ports, UPLINK};
-use super::shared::Shared;
+use super::shared::{Retired, Shared};
 use super::thread::{Parts, Worker};
 use crate::config;
 use crate::control::{DesiredState, Encapsulation, Peer, PublishError, Publisher};
@@ -78,8 +78,7 @@ pub struct Switch {
     policy: PolicyInForce,
     generation: Generation,
     host_mtu_bytes: u16,
-    /// Snapshots that some worker may still look at.
-    retired: Vec<Arc<Snapshot>>,
+    retired: Retired,
 }
 
 impl Switch {
@@ -160,16 +159,14 @@ impl Switch {
             policy,
             generation: Generation(1),
             host_mtu_bytes: config.host_mtu_bytes,
-            retired: Vec::new(),
+            retired: Retired::default(),
         };
         Ok((switch, live, noticed))
     }
 
     /// Frees snapshots that every worker has moved past.
     fn reclaim(&mut self) {
-        let oldest = self.shared.oldest_used();
-        self.retired
-            .retain(|snapshot| snapshot.generation >= oldest);
+        self.retired.reclaim(&self.shared);
     }
 }
 
@@ -181,7 +178,7 @@ impl Publisher for Switch {
         self.limits.update(state, generation);
         let description = describe(state, &self.limits, self.host_mtu_bytes);
         let snapshot = dataplane::compile(&description, self.policy.of(state), generation);
-        self.retired.push(self.shared.publish(snapshot));
+        self.retired.keep(self.shared.publish(snapshot));
         self.generation = generation;
         self.ports.close_unwanted(&wanted);
         self.reclaim();

@@ -1,11 +1,18 @@
 //! What the workers and the control plane share.
+//!
+//! The protocol, which `model/publication.rs` checks in every interleaving:
+//!
+//! - a worker takes back its wakes, then takes the snapshot in force, works, drops it, and before it works under another
+//!   it has reported that one's generation;
+//! - the publisher puts a snapshot in force, then wakes; it keeps the one before ([`Retired`]) until every worker has
+//!   reported a later one.
+//!
+//! So no worker frees a snapshot, none works under one that is freed, none sleeps through a publication, and once
+//! [`Shared::oldest_used`] has reached a generation no packet is judged under an earlier one.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use dataplane::Generation;
 
-use arc_swap::{ArcSwap, Guard};
-use dataplane::{Counters, Generation, Snapshot};
-use port::Waker;
+use super::sync::{Arc, ArcSwap, AtomicU32, Counters, Guard, Ordering, Snapshot, Waker};
 
 /// The current snapshot and which generation each worker uses.
 pub(super) struct Shared {
@@ -31,9 +38,8 @@ impl Shared {
         self.snapshot.load()
     }
 
-    /// Puts a snapshot in force and wakes everyone; returns the one before.
-    /// The caller keeps that until [`Shared::oldest_used`] has passed it, so
-    /// that no worker ever frees one.
+    /// Puts a snapshot in force and wakes everyone; returns the one before,
+    /// for [`Retired::keep`].
     pub(super) fn publish(&self, snapshot: Snapshot) -> Arc<Snapshot> {
         let before = self.snapshot.swap(Arc::new(snapshot));
         self.wakers.iter().for_each(Waker::wake);
@@ -52,5 +58,23 @@ impl Shared {
     pub(super) fn oldest_used(&self) -> Generation {
         let used = self.used.iter().map(|used| used.load(Ordering::Acquire));
         Generation(used.min().unwrap_or(0))
+    }
+}
+
+/// Snapshots that some worker may still look at. The publisher owns them, so
+/// that no worker ever frees one.
+#[derive(Default)]
+pub(super) struct Retired(Vec<Arc<Snapshot>>);
+
+impl Retired {
+    /// Keeps a snapshot that is no longer in force.
+    pub(super) fn keep(&mut self, snapshot: Arc<Snapshot>) {
+        self.0.push(snapshot);
+    }
+
+    /// Frees those that every worker has moved past.
+    pub(super) fn reclaim(&mut self, shared: &Shared) {
+        let oldest = shared.oldest_used();
+        self.0.retain(|snapshot| snapshot.generation >= oldest);
     }
 }

@@ -1,5 +1,7 @@
 //! One worker between two pods in memory: what becomes of frames it cannot send.
 
+mod allocations;
+
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
