@@ -1,0 +1,214 @@
+//! A pod that floods starves nobody: not another pod's packets, nor its ARP, nor the host's health checks, nor another
+//! node. All of it is counted in packets; how fast they are is not looked at.
+
+#![forbid(unsafe_code)]
+
+mod netns_common;
+
+use std::{
+    net::Ipv4Addr,
+    sync::{Mutex, PoisonError},
+};
+
+use lab::{Lab, config::Pod};
+use netns_common::{M03, MANUAL, NGINX, Running, listens, minikube};
+
+/// Two floods at once would be a test of the machine.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Datagrams a flood must have sent to be one, and sends at most.
+const FLOOD: u64 = 30_000;
+const FLOOD_AT_MOST: u64 = 3_000_000;
+/// What the others send, one at a time, and how many of them must be answered.
+const PROBES: u64 = 200;
+const ANSWERED: u64 = 198;
+/// ARP requests, and health checks, all of which must be answered.
+const ALL_ANSWERED: u64 = 50;
+
+/// Small datagrams over eight flows, as fast as one process can; ends with its input.
+const FLOODER: &str = r#"
+import os, socket, sys, threading
+stop = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+sockets = []
+for _ in range(8):
+    one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    one.connect(("TARGET", 9000))
+    sockets.append(one)
+print("!", flush=True)
+sent = 0
+while sent < MOST and not stop.is_set():
+    for one in sockets:
+        for _ in range(32):
+            try:
+                one.send(b"0123456789abcdef00")
+                sent += 1
+            except OSError:
+                pass
+print(sent)
+"#;
+
+/// Takes what comes and says nothing: the flood must not be answered by ICMP errors.
+const DRAIN: &str = r#"
+import socket
+sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sink.bind(("", 9000))
+print("!", flush=True)
+while True:
+    sink.recv(64)
+"#;
+
+/// Asks for the gateway's address, one request at a time; says how many were answered within a second.
+const ARP: &str = r#"
+import socket, struct, time
+line = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
+line.bind(("eth0", 0x0806))
+me = line.getsockname()[4]
+own = socket.inet_aton("OWN")
+gateway = socket.inet_aton("169.254.1.1")
+request = b"\xff" * 6 + me + struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1) + me + own + bytes(6) + gateway
+answered = 0
+for _ in range(COUNT):
+    line.send(request)
+    end = time.monotonic() + 1
+    while (left := end - time.monotonic()) > 0:
+        line.settimeout(left)
+        try:
+            frame = line.recv(128)
+        except TimeoutError:
+            break
+        if frame[:6] == me and frame[20:22] == b"\x00\x02" and frame[28:32] == gateway:
+            answered += 1
+            break
+print(answered)
+"#;
+
+/// As the kubelet's probes: connects, hears a byte; says how many came to that within a second.
+const HEALTH: &str = r#"
+import socket
+healthy = 0
+for _ in range(COUNT):
+    try:
+        with socket.create_connection(("POD", 8000), 1) as check:
+            check.settimeout(1)
+            healthy += check.recv(1) == b"+"
+    except OSError as error:
+        print(type(error).__name__)
+print(healthy)
+"#;
+
+/// What health checks find.
+const HEALTHY: &str = r#"
+import socket
+server = socket.create_server(("", 8000))
+while True:
+    connection, _ = server.accept()
+    with connection:
+        connection.send(b"+")
+"#;
+
+/// The pod that floods, the one flooded, and one that has nothing to do with it, all on `minikube-m03`.
+fn up(name: &str) -> Lab {
+    let lab = Lab::up(minikube(name)).unwrap();
+    for pod in ["flood", "drain", "victim"] {
+        lab.pod_add(&Pod::new("default", pod, M03, [])).unwrap();
+    }
+    lab
+}
+
+fn address(lab: &Lab, pod: &str) -> Ipv4Addr {
+    lab.address(pod).unwrap()
+}
+
+/// Starts a script; returns when it says that it has begun.
+fn begun(lab: &Lab, target: &str, script: &str) -> Running {
+    use std::io::Read;
+    let mut running = Running::python(lab, target, script);
+    let mut first = [0];
+    let stdout = running.0.stdout.as_mut().unwrap();
+    stdout.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"!", "{target}");
+    running
+}
+
+/// The number in the last line of what was said.
+fn last_number(said: &str) -> u64 {
+    let last = said.trim().lines().last().unwrap_or_default();
+    last.parse()
+        .unwrap_or_else(|_| panic!("a number in\n{said}"))
+}
+
+/// Replies to pings sent one a 10 ms.
+fn start_pings(lab: &Lab, from: &str, to: &str) -> Running {
+    Running::start(
+        lab,
+        from,
+        &format!("ping -n -q -c {PROBES} -i 0.01 -W 1 {to}"),
+    )
+}
+
+fn answered(ping: Running) -> u64 {
+    let said = ping.finish();
+    let received = said
+        .split(", ")
+        .find_map(|part| part.strip_suffix(" received"));
+    received
+        .and_then(|count| count.parse().ok())
+        .unwrap_or_else(|| panic!("{said}"))
+}
+
+/// While `flood` floods a pod, everyone else is served.
+fn serves_everyone_else(lab: &Lab, flooded: &str) {
+    let victim = address(lab, "victim").to_string();
+    let _drain = begun(lab, flooded, DRAIN);
+    let _healthy = Running::python(lab, "victim", HEALTHY);
+    listens(lab, "victim", 8000);
+    let flooder = FLOODER
+        .replace("TARGET", &address(lab, flooded).to_string())
+        .replace("MOST", &FLOOD_AT_MOST.to_string());
+    let count = ALL_ANSWERED.to_string();
+    let arp = ARP.replace("OWN", &victim).replace("COUNT", &count);
+    let health = HEALTH.replace("POD", &victim).replace("COUNT", &count);
+
+    let mut flood = begun(lab, "flood", &flooder);
+    let pings = [
+        ("a pod of the same node", start_pings(lab, "victim", MANUAL)),
+        ("a pod of another node", start_pings(lab, "victim", NGINX)),
+        ("from another node", start_pings(lab, "nginx", &victim)),
+    ];
+    let arp = Running::python(lab, "victim", &arp);
+    let health = Running::python(lab, M03, &health);
+    for (what, ping) in pings {
+        let answered = answered(ping);
+        assert!(
+            answered >= ANSWERED,
+            "{what}: {answered} of {PROBES} pings answered"
+        );
+    }
+    let said = arp.finish();
+    assert_eq!(last_number(&said), ALL_ANSWERED, "ARP: {said}");
+    let said = health.finish();
+    assert_eq!(last_number(&said), ALL_ANSWERED, "health checks: {said}");
+
+    let still_floods = flood.0.try_wait().unwrap().is_none();
+    let sent = last_number(&flood.finish());
+    assert!(
+        still_floods,
+        "the flood lasted until all was answered, after {sent}"
+    );
+    assert!(sent >= FLOOD, "{sent} datagrams are no flood");
+}
+
+#[test]
+fn a_pod_that_floods_its_node_starves_nobody() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let lab = up("fair-node");
+    serves_everyone_else(&lab, "drain");
+}
+
+#[test]
+fn a_pod_that_floods_another_node_starves_nobody() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let lab = up("fair-nodes");
+    serves_everyone_else(&lab, "nginx");
+}
