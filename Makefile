@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 60
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check netns fuzz bench micro doc install tools
+.PHONY: help demo test check netns fuzz bench soak micro doc install tools
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -48,6 +48,11 @@ bench: ## vswitchd against the kernel, VXLAN, Open vSwitch and a naive loop, qui
 	$(CARGO) build --locked --release -p vswitchd -p cni-shim -p vswitch-bench --bins
 	$(TARGET)/release/vswitch-bench run --quick --topology same-node,two-node \
 	--json $(TARGET)/bench.json --html $(TARGET)/bench.html
+
+soak: ## 10 minutes of everything at once, every packet accounted for; what was found as JSON in target/soak.json
+	@.ci/tools test
+	$(CARGO) build --locked --release -p vswitchd -p cni-shim -p vswitch-bench --bins
+	$(TARGET)/release/vswitch-soak --minutes 10 --json $(TARGET)/soak.json
 
 micro: ## what the data plane costs per frame, without devices
 	$(CARGO) bench --locked -p vswitch-bench

@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod run;
+pub mod soak;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
