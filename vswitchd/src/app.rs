@@ -38,8 +38,6 @@ use crate::{
 
 /// Bytes an outer IPv4 header takes (RFC 2003).
 const IPIP_OVERHEAD: u32 = 20;
-/// How long an idle worker looks for frames before it sleeps.
-const SPIN: Duration = Duration::from_micros(50);
 
 /// Runs the daemon until it is told to end. Pods keep their state: the next start takes them over.
 ///
@@ -92,7 +90,7 @@ impl Daemon {
             max_flows: config.max_flows,
             timeouts: config.timeouts,
             policy: config.policy,
-            spin: SPIN,
+            spin: config.spin,
             host_mtu_bytes: u16::try_from(host_mtu).unwrap_or(u16::MAX),
             kernel_encapsulation: config.kernel_encapsulation,
         };

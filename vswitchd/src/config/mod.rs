@@ -6,6 +6,7 @@
 //! `None` here; `host::uplink` finds it.
 
 mod error;
+mod expect;
 mod parse;
 mod reader;
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub kernel_encapsulation: KernelEncapsulation,
     /// Worker threads, at least 1.
     pub workers: usize,
+    /// How long a worker without frames looks for more before it sleeps; it learns by itself where that is in vain.
+    pub spin: Duration,
     /// Where state that survives a restart lives.
     pub state_dir: PathBuf,
     /// The admin socket.

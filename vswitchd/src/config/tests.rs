@@ -86,6 +86,21 @@ fn every_mistake_of_a_file_is_reported_at_once() {
 }
 
 #[test]
+fn the_time_to_spin_is_bounded_and_may_be_none() {
+    let spin = |text: &str| parse(Path::new("n"), text).map(|config| config.spin.as_micros());
+    assert_eq!(spin(GOOD).unwrap(), 50);
+    let of = |value: &str| with("workers = 2", &format!("spin_us = {value}"));
+    assert_eq!(spin(&of("0")).unwrap(), 0);
+    assert_eq!(spin(&of("1000")).unwrap(), 1000);
+    for wrong in ["1001", "-1", "\"50us\""] {
+        let error = errors(&of(wrong)).remove(0);
+        let what =
+            "node.toml:5:11: spin_us: expected a number of microseconds from 0 to 1000, found";
+        assert!(error.starts_with(what), "{error}");
+    }
+}
+
+#[test]
 fn the_number_of_tracked_connections_is_bounded_both_ways() {
     let of = |value: &str| format!("{GOOD}\n[conntrack]\nmax_flows = {value}\n");
     let flows = |text: &str| parse(Path::new("n"), text).map(|config| config.max_flows);
