@@ -7,6 +7,7 @@ pub mod blast;
 pub mod connect;
 pub mod echo;
 pub mod naive;
+pub mod pump;
 pub mod request;
 pub mod sink;
 
@@ -24,7 +25,7 @@ use nix::{
 };
 use serde::Serialize;
 
-/// No agent lives longer, whoever forgets it, except the naive forwarder.
+/// No agent lives longer, whoever forgets it, except the forwarders.
 pub const LONGEST: Duration = Duration::from_secs(120);
 
 /// What an agent does.
@@ -53,6 +54,8 @@ pub enum Agent {
     Connect(connect::Connect),
     /// Carries packets between a TUN device and a UDP socket, one system call each.
     Naive(naive::Naive),
+    /// Carries frames between two interfaces, and looks at none.
+    Pump(pump::Pump),
 }
 
 /// Does it.
@@ -73,6 +76,7 @@ pub fn run(agent: Agent) -> io::Result<()> {
         }
         Agent::Connect(connect) => say(&connect.run()?),
         Agent::Naive(naive) => naive.run(),
+        Agent::Pump(pump) => pump.run(),
     }
 }
 

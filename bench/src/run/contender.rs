@@ -57,18 +57,26 @@ pub enum Peer {
     Ovs,
     /// A TUN device and a UDP socket.
     Naive,
+    /// Packet sockets and nothing between them.
+    Pump,
     /// vswitchd itself with `kernel_encapsulation = "off"`: what the kernel's help is worth.
     Cut,
 }
 
 impl Peer {
     /// Those that are measured against when none is named: whatever is not vswitchd.
-    pub const ALL: [Self; 4] = [Self::Kernel, Self::Vxlan, Self::Ovs, Self::Naive];
+    pub const ALL: [Self; 5] = [
+        Self::Kernel,
+        Self::Vxlan,
+        Self::Ovs,
+        Self::Naive,
+        Self::Pump,
+    ];
 
     /// What stands for it in a topology.
     #[must_use]
     pub fn contenders(self, topology: Topology) -> &'static [Contender] {
-        use Contender::{Kernel, Naive, Ovs, OvsTso, VswitchdCut, Vxlan};
+        use Contender::{Kernel, Naive, Ovs, OvsTso, Pump, VswitchdCut, Vxlan};
         match (self, topology) {
             (Self::Kernel, _) => &[Kernel],
             (Self::Ovs, Topology::SameNode) => &[Ovs, OvsTso],
@@ -76,6 +84,7 @@ impl Peer {
             (Self::Ovs, Topology::TwoNode) => &[Ovs],
             (Self::Vxlan, Topology::TwoNode | Topology::TwoNodeWire) => &[Vxlan],
             (Self::Naive, Topology::TwoNode) => &[Naive],
+            (Self::Pump, Topology::SameNode) => &[Pump],
             (Self::Cut, Topology::TwoNode | Topology::TwoNodeWire) => &[VswitchdCut],
             _ => &[],
         }
@@ -102,6 +111,8 @@ pub enum Contender {
     OvsTso,
     /// A TUN device and a UDP socket.
     Naive,
+    /// Packet sockets and nothing between them.
+    Pump,
     /// The user's own.
     Pair,
 }
@@ -119,6 +130,7 @@ impl Contender {
             Self::Ovs => "ovs",
             Self::OvsTso => "ovs-tso",
             Self::Naive => "naive",
+            Self::Pump => "pump",
             Self::Pair => "pair",
         }
     }

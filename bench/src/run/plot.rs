@@ -24,7 +24,7 @@ const ROW: u32 = 26;
 /// The colour of a contender, the same in every picture.
 #[must_use]
 pub fn colour(contender: &str) -> RGBColor {
-    const COLOURS: [(Contender, RGBColor); 9] = [
+    const COLOURS: [(Contender, RGBColor); 10] = [
         (Contender::Vswitchd, RGBColor(206, 66, 43)),
         (Contender::VswitchdCut, RGBColor(219, 113, 95)),
         (Contender::Baseline, RGBColor(232, 160, 140)),
@@ -33,6 +33,7 @@ pub fn colour(contender: &str) -> RGBColor {
         (Contender::Ovs, RGBColor(84, 150, 88)),
         (Contender::OvsTso, RGBColor(160, 195, 90)),
         (Contender::Naive, RGBColor(150, 140, 130)),
+        (Contender::Pump, RGBColor(90, 90, 100)),
         (Contender::Pair, RGBColor(206, 66, 43)),
     ];
     COLOURS

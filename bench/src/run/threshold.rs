@@ -139,12 +139,13 @@ impl FromStr for Threshold {
     }
 }
 
-const PEERS: [Contender; 7] = [
+const PEERS: [Contender; 8] = [
     Contender::Kernel,
     Contender::Vxlan,
     Contender::Ovs,
     Contender::OvsTso,
     Contender::Naive,
+    Contender::Pump,
     Contender::Baseline,
     Contender::VswitchdCut,
 ];

@@ -7,6 +7,7 @@ mod bare;
 mod kernel;
 mod naive;
 mod ovs;
+mod pump;
 mod vswitchd;
 mod vxlan;
 mod wire;
@@ -93,6 +94,7 @@ impl World {
             Contender::Ovs => ovs::build(topology, ovs::Offload::Off),
             Contender::OvsTso => ovs::build(topology, ovs::Offload::On),
             Contender::Naive => naive::build(topology),
+            Contender::Pump => pump::build(topology),
             Contender::Pair => Err(Error::Absent(
                 "the user's own pair is not built here".into(),
             )),
