@@ -11,7 +11,7 @@ use std::{
 };
 
 use lab::{Lab, config::Pod};
-use netns_common::{M03, MANUAL, NGINX, Running, listens, minikube};
+use netns_common::{M02, M03, MANUAL, NGINX, Running, drops::Drops, listens, minikube, show};
 
 /// Two floods at once would be a test of the machine.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -157,6 +157,15 @@ fn answered(ping: Running) -> u64 {
         .unwrap_or_else(|| panic!("{said}"))
 }
 
+/// What each port of the two nodes has missed.
+fn missed(lab: &Lab) -> Vec<String> {
+    let rows = [M02, M03]
+        .into_iter()
+        .flat_map(|node| show(lab, node, "ports"));
+    let said = rows.map(|row| format!("{}: {}", row["interface"], row["missed"]));
+    said.collect()
+}
+
 /// While `flood` floods a pod, everyone else is served.
 fn serves_everyone_else(lab: &Lab, flooded: &str) {
     let victim = address(lab, "victim").to_string();
@@ -170,6 +179,14 @@ fn serves_everyone_else(lab: &Lab, flooded: &str) {
     let arp = ARP.replace("OWN", &victim).replace("COUNT", &count);
     let health = HEALTH.replace("POD", &victim).replace("COUNT", &count);
 
+    let drops = [M02, M03].map(|node| Drops::of(lab, node));
+    let counted = || {
+        let risen = drops.each_ref().map(Drops::risen);
+        format!(
+            "counted since: {risen:?}, missed by port: {:?}",
+            missed(lab)
+        )
+    };
     let mut flood = begun(lab, "flood", &flooder);
     let pings = [
         ("a pod of the same node", start_pings(lab, "victim", MANUAL)),
@@ -182,13 +199,19 @@ fn serves_everyone_else(lab: &Lab, flooded: &str) {
         let answered = answered(ping);
         assert!(
             answered >= ANSWERED,
-            "{what}: {answered} of {PROBES} pings answered"
+            "{what}: {answered} of {PROBES} pings answered; {}",
+            counted()
         );
     }
     let said = arp.finish();
-    assert_eq!(last_number(&said), ALL_ANSWERED, "ARP: {said}");
+    assert_eq!(last_number(&said), ALL_ANSWERED, "ARP: {said}{}", counted());
     let said = health.finish();
-    assert_eq!(last_number(&said), ALL_ANSWERED, "health checks: {said}");
+    assert_eq!(
+        last_number(&said),
+        ALL_ANSWERED,
+        "health checks: {said}{}",
+        counted()
+    );
 
     let still_floods = flood.0.try_wait().unwrap().is_none();
     let sent = last_number(&flood.finish());

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{ready, say, until_end_of_input};
 
+/// Questions in a round unless told otherwise.
+pub const QUESTIONS: u64 = 8;
+
 /// Whom to ask, and how often.
 #[derive(Clone, Debug, Args)]
 pub struct Ask {
@@ -18,7 +21,7 @@ pub struct Ask {
     #[arg(long)]
     pub to: SocketAddrV4,
     /// Questions at once, each from a port of its own.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = QUESTIONS)]
     pub questions: u64,
     /// How long to wait for the first answer: without one the round is over.
     #[arg(long, default_value_t = 400)]
