@@ -89,3 +89,18 @@ fn finding(check: &str, bad: &str, trouble: Option<String>, good: &str) -> Row {
     let cell = |(key, text): (&str, &str)| (key.to_owned(), Value::from(text));
     cells.into_iter().map(cell).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cutting_in_user_space_is_no_fault_unless_it_had_been_the_kernels() {
+        let reason = || "eth0 refused".to_owned();
+        assert_eq!(given_up(&Segmentation::Kernel), None);
+        assert_eq!(given_up(&Segmentation::UserSpace(reason())), None);
+        let said = given_up(&Segmentation::GivenUp(reason())).unwrap();
+        let expected = "super-segments to other nodes are cut in user space: eth0 refused";
+        assert_eq!(said, expected);
+    }
+}

@@ -16,11 +16,7 @@ pub(super) struct Help {
 
 impl Help {
     pub(super) fn new(wanted: KernelEncapsulation) -> Self {
-        let reason = match wanted {
-            KernelEncapsulation::Auto => "the uplink is not open yet",
-            KernelEncapsulation::Off => "kernel_encapsulation = \"off\"",
-        };
-        let now = Segmentation::UserSpace(reason.to_owned());
+        let now = Segmentation::UserSpace("the uplink is not open yet".to_owned());
         Self {
             wanted,
             now: Arc::new(Mutex::new(now)),
@@ -32,34 +28,40 @@ impl Help {
         self.now().clone()
     }
 
-    /// The program at the uplink's egress, where it is wanted and possible. The log says which way it is and why.
+    /// The program at the uplink's egress, where it is wanted and possible. The log says which way it is and why, when that
+    /// is news.
     pub(super) fn attach(&self, uplink: &str) -> Option<Arc<Encapsulator>> {
-        if self.wanted == KernelEncapsulation::Off {
-            self.say(uplink);
-            return None;
-        }
-        let (help, name) = (self.clone(), uplink.to_owned());
-        let attached = Encapsulator::attach(uplink, move |failure| {
-            *help.now() = Segmentation::GivenUp(failure.to_string());
-            tracing::warn!(
-                uplink = name,
-                "super-segments are cut in user space from now on: {failure}"
-            );
-        });
-        *self.now() = match &attached {
-            Ok(_) => Segmentation::Kernel,
-            Err(error) => Segmentation::UserSpace(error.to_string()),
+        let (segmentation, encapsulator) = match self.wanted {
+            KernelEncapsulation::Off => {
+                let reason = "kernel_encapsulation = \"off\"".to_owned();
+                (Segmentation::UserSpace(reason), None)
+            }
+            KernelEncapsulation::Auto => match self.try_to_attach(uplink) {
+                Ok(encapsulator) => (Segmentation::Kernel, Some(Arc::new(encapsulator))),
+                Err(error) => (Segmentation::UserSpace(error.to_string()), None),
+            },
         };
-        self.say(uplink);
-        attached.ok().map(Arc::new)
+        let mut now = self.now();
+        if *now != segmentation {
+            tracing::info!(
+                uplink,
+                "super-segments to other nodes are cut {segmentation}"
+            );
+            *now = segmentation;
+        }
+        encapsulator
     }
 
-    fn say(&self, uplink: &str) {
-        tracing::info!(
-            uplink,
-            "super-segments to other nodes are cut {}",
-            *self.now()
-        );
+    fn try_to_attach(&self, uplink: &str) -> Result<Encapsulator, port::Error> {
+        let (help, name) = (self.clone(), uplink.to_owned());
+        Encapsulator::attach(uplink, move |failure| {
+            let given_up = Segmentation::GivenUp(failure.to_string());
+            tracing::warn!(
+                uplink = name,
+                "super-segments to other nodes are cut {given_up}"
+            );
+            *help.now() = given_up;
+        })
     }
 
     fn now(&self) -> MutexGuard<'_, Segmentation> {
