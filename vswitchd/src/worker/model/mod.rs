@@ -23,11 +23,19 @@ mod inbox;
     dead_code,
     reason = "the production code, compiled over the checker's instruments; where a frame came from and what is counted is not looked at"
 )]
+#[expect(
+    clippy::arc_with_non_send_sync,
+    reason = "whether reads and the freeing are ordered is what the checker finds out"
+)]
 #[path = "../shared.rs"]
 mod shared;
 mod sync;
 
 mod hand_off;
+#[expect(
+    clippy::arc_with_non_send_sync,
+    reason = "whether reads and the freeing are ordered is what the checker finds out"
+)]
 mod publication;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
