@@ -5,9 +5,9 @@ use lab::Lab;
 use super::bare::NODES;
 use crate::run::error::{Error, Result};
 
-/// Segmentation of TCP, plain and in tunnels.
+/// Segmentation of TCP, plain (all kinds: a veth whose peer has any runs no GRO) and in tunnels.
 const OFF: [&str; 8] = [
-    "tx-tcp-segmentation",
+    "tso",
     "off",
     "tx-udp_tnl-segmentation",
     "off",
