@@ -132,8 +132,7 @@ impl Frame {
     /// The fixed part of the IP header of a packet that the caller has parsed.
     #[inline(always)]
     pub fn ip_header_mut(&mut self) -> &mut [u8; ipv4::HEADER_LEN] {
-        let header = self.buffer[self.network as usize..].first_chunk_mut();
-        header.expect("a parsed packet has a header")
+        self.at(self.network)
     }
 
     /// Bytes of the packet.
@@ -145,10 +144,15 @@ impl Frame {
     /// Puts this link header before the packet, in the place of any other.
     #[inline(always)]
     pub fn set_link(&mut self, header: &[u8; ethernet::HEADER_LEN]) {
-        let network = self.network as usize;
-        let start = network - header.len();
-        self.buffer[start..network].copy_from_slice(header);
-        self.start = start as u32;
+        self.start = self.network - ethernet::HEADER_LEN as u32;
+        *self.at(self.start) = *header;
+    }
+
+    /// So many bytes at a place that leaves room for them, as every place of a header does.
+    #[inline(always)]
+    fn at<const N: usize>(&mut self, place: u32) -> &mut [u8; N] {
+        let bytes = self.buffer[place as usize..].first_chunk_mut();
+        bytes.expect("a header lies inside the buffer")
     }
 
     /// Forgets the link header.
@@ -169,6 +173,18 @@ impl Frame {
         self.start = self.network;
         self.offload.shift_up(n);
         &mut self.buffer[pushed..network]
+    }
+
+    /// Puts this header before the packet. The link header is gone.
+    ///
+    /// # Panics
+    /// When all pushes together take more than the headroom.
+    #[inline(always)]
+    pub fn push_header<const N: usize>(&mut self, header: &[u8; N]) {
+        self.network = (self.network.checked_sub(N as u32)).expect("pushes fit the headroom");
+        self.start = self.network;
+        self.offload.shift_up(N);
+        *self.at(self.network) = *header;
     }
 
     /// Strips `n` bytes off the packet's front, or all there are. The link header is gone. If they included the L4 header
@@ -234,15 +250,17 @@ impl Frame {
     pub fn wire_packet_len(&self) -> usize {
         match self.offload.gso {
             None => self.packet_len(),
-            Some(gso) => self.segment_len(gso),
+            Some(_) => self.segment_len(),
         }
     }
 
-    fn segment_len(&self, gso: Gso) -> usize {
+    /// It is given nothing, so that a caller's common case does not get it ready.
+    #[inline(never)]
+    fn segment_len(&self) -> usize {
         let whole = self.packet_len();
-        match self.headers_len() {
-            Some(headers) if !matches!(gso.kind, GsoKind::Other(_)) => {
-                whole.min(headers + usize::from(gso.size))
+        match (self.offload.gso, self.headers_len()) {
+            (Some(Gso { kind, size, .. }), Some(headers)) if !matches!(kind, GsoKind::Other(_)) => {
+                whole.min(headers + usize::from(size))
             }
             _ => whole,
         }

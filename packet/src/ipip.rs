@@ -61,9 +61,7 @@ pub fn encapsulate(frame: &mut Frame, outer: Outer) {
         header_len: ipv4::HEADER_LEN,
         total_len: ipv4::HEADER_LEN + frame.packet_len(),
     };
-    frame
-        .push_packet(ipv4::HEADER_LEN)
-        .copy_from_slice(&header.emit());
+    frame.push_header(&header.emit());
 }
 
 /// Strips the outer header, which the caller has parsed and found to be whole (no fragment) and IPIP, from the frame's packet,
@@ -72,18 +70,34 @@ pub fn encapsulate(frame: &mut Frame, outer: Outer) {
 ///
 /// # Errors
 /// [`Error::Inner`] when the inner header does not parse, [`Error::EcnDrop`].
-#[inline(always)]
+#[inline]
 pub fn decapsulate(frame: &mut Frame, outer: &ipv4::Header) -> Result<ipv4::Header, Error> {
-    let mut inner = ipv4::Header::parse(outer.payload(frame.packet()))?;
-    let ecn = combine_ecn(outer.tos & ECN_MASK, inner.tos & ECN_MASK).ok_or(Error::EcnDrop)?;
-    let tos = outer.tos & !ECN_MASK | ecn;
+    let inner = ipv4::Header::parse(outer.payload(frame.packet()))?;
+    let inner = marked(outer, &inner).ok_or(Error::EcnDrop)?;
+    strip(frame, outer, &inner);
+    Ok(inner)
+}
+
+/// The inner header as it leaves the tunnel, with the outer header's DSCP and congestion mark; `None` is
+/// [`Error::EcnDrop`].
+#[inline(always)]
+pub fn marked(outer: &ipv4::Header, inner: &ipv4::Header) -> Option<ipv4::Header> {
+    let ecn = combine_ecn(outer.tos & ECN_MASK, inner.tos & ECN_MASK)?;
+    Some(ipv4::Header {
+        tos: outer.tos & !ECN_MASK | ecn,
+        ..*inner
+    })
+}
+
+/// The half of [`decapsulate`] that cannot fail: leaves the packet of `inner`, which [`marked`] has returned.
+#[inline(always)]
+pub fn strip(frame: &mut Frame, outer: &ipv4::Header, inner: &ipv4::Header) {
     frame.pull_packet(outer.header_len);
     frame.truncate_packet(inner.total_len);
-    if tos != inner.tos {
-        ipv4::set_tos(frame.packet_mut(), tos);
-        inner.tos = tos;
+    let header = frame.ip_header_mut();
+    if header[1] != inner.tos {
+        ipv4::set_tos(header, inner.tos);
     }
-    Ok(inner)
 }
 
 /// RFC 6040 figure 4: the ECN field that leaves the tunnel; `None` is drop.

@@ -9,6 +9,13 @@ pub const HEADER_LEN: usize = 20;
 /// Bytes of the longest header.
 pub const MAX_HEADER_LEN: usize = 60;
 
+/// First byte of a header without options: version 4, five words.
+const PLAIN: u8 = 0x45;
+/// The word of flags and fragment offset (RFC 791 section 3.1).
+const DONT_FRAGMENT: u16 = 0x4000;
+const MORE_FRAGMENTS: u16 = 0x2000;
+const FRAGMENT_OFFSET: u16 = 0x1fff;
+
 /// Option kinds of loose and strict source routes (RFC 791 section 3.1).
 const SOURCE_ROUTES: [u8; 2] = [131, 137];
 
@@ -80,6 +87,30 @@ impl Header {
         Ok(header)
     }
 
+    /// As [`Header::parse`] for what most packets are: whole ones without options. `None` for every other packet, valid or
+    /// not.
+    #[inline(always)]
+    pub fn parse_plain(packet: &[u8]) -> Option<Self> {
+        let b: &[u8; HEADER_LEN] = packet.first_chunk()?;
+        let of_fragments = u16::from_be(MORE_FRAGMENTS | FRAGMENT_OFFSET);
+        if b[0] != PLAIN || u16::from_ne_bytes([b[6], b[7]]) & of_fragments != 0 {
+            return None;
+        }
+        let header = Self::read(b, HEADER_LEN);
+        if header.total_len < HEADER_LEN
+            || header.total_len > packet.len()
+            || !checksum::verify_header(b)
+        {
+            return None;
+        }
+        // Known by now; said once more for the sake of who asks next.
+        Some(Self {
+            more_fragments: false,
+            fragment_offset_bytes: 0,
+            ..header
+        })
+    }
+
     /// Reads the header of a packet quoted in an ICMP error: as [`Header::parse`], but the payload may be cut short and
     /// the checksum is not looked at (RFC 1812 section 4.3.2.3 lets routers quote a header they already edited).
     ///
@@ -88,35 +119,34 @@ impl Header {
     #[inline(always)]
     pub fn parse_quoted(packet: &[u8]) -> Result<Self, Error> {
         let b: &[u8; HEADER_LEN] = packet.first_chunk().ok_or(Error::Truncated)?;
-        if b[0] >> 4 != 4 {
-            return Err(Error::NotVersion4);
+        let header_len = match b[0] {
+            PLAIN => HEADER_LEN,
+            unusual => unusual_header_len(unusual, packet.len())?,
+        };
+        match Self::read(b, header_len) {
+            header if header.total_len < header_len => Err(Error::TotalLength),
+            header => Ok(header),
         }
-        let header_len = usize::from(b[0] & 0x0f) * 4;
-        if header_len < HEADER_LEN {
-            return Err(Error::HeaderLength);
-        }
-        if header_len > packet.len() {
-            return Err(Error::Truncated);
-        }
-        let total_len = usize::from(u16::from_be_bytes([b[2], b[3]]));
-        if total_len < header_len {
-            return Err(Error::TotalLength);
-        }
+    }
+
+    /// The fields, unchecked.
+    #[inline(always)]
+    fn read(b: &[u8; HEADER_LEN], header_len: usize) -> Self {
         let fragment = u16::from_be_bytes([b[6], b[7]]);
         let (words, _) = b.as_chunks::<4>();
-        Ok(Self {
+        Self {
             src: words[3].into(),
             dst: words[4].into(),
             protocol: Protocol(b[9]),
             ttl: b[8],
             tos: b[1],
             identification: u16::from_be_bytes([b[4], b[5]]),
-            dont_fragment: fragment & 0x4000 != 0,
-            more_fragments: fragment & 0x2000 != 0,
-            fragment_offset_bytes: (fragment & 0x1fff) << 3,
+            dont_fragment: fragment & DONT_FRAGMENT != 0,
+            more_fragments: fragment & MORE_FRAGMENTS != 0,
+            fragment_offset_bytes: (fragment & FRAGMENT_OFFSET) << 3,
             header_len,
-            total_len,
-        })
+            total_len: usize::from(u16::from_be_bytes([b[2], b[3]])),
+        }
     }
 
     /// The header as it stands on the wire, checksum filled in, without options: `header_len` is taken as 20, a
@@ -178,6 +208,19 @@ impl Header {
     }
 }
 
+/// The length that another first byte than [`PLAIN`] gives the header of a packet of `len` bytes.
+#[cold]
+fn unusual_header_len(first: u8, len: usize) -> Result<usize, Error> {
+    if first >> 4 != 4 {
+        return Err(Error::NotVersion4);
+    }
+    match usize::from(first & 0x0f) * 4 {
+        ..HEADER_LEN => Err(Error::HeaderLength),
+        header_len if header_len > len => Err(Error::Truncated),
+        header_len => Ok(header_len),
+    }
+}
+
 /// Headers with options are rare: kept out of the way of the others.
 #[cold]
 fn verify_with_options(header: &[u8]) -> bool {
@@ -201,16 +244,23 @@ fn fixed(packet: &mut [u8]) -> &mut [u8; HEADER_LEN] {
         .expect("a parsed IPv4 packet has 20 bytes")
 }
 
+/// The TTL of a header.
+#[inline(always)]
+pub const fn ttl(header: &[u8; HEADER_LEN]) -> u8 {
+    header[8]
+}
+
 /// Takes one hop off the TTL and updates the checksum. The caller has parsed the packet and found a TTL of 2 or more.
 #[inline(always)]
 pub fn decrement_ttl(packet: &mut [u8]) {
     let header = fixed(packet);
     header[8] = header[8].wrapping_sub(1);
     // RFC 1624 equation 3: the word shrinks by 0x0100, so the checksum grows by it, and the carry comes round. One that
-    // would be 0xffff is 0.
-    let sum = u32::from(u16::from_be_bytes([header[10], header[11]])) + 0x0100;
+    // would be 0xffff is 0. Such a sum does not depend on byte order.
+    let grown_by = u32::from(u16::from_be(0x0100));
+    let sum = u32::from(u16::from_ne_bytes([header[10], header[11]])) + grown_by;
     let sum = (sum + u32::from(sum >= 0xffff)) as u16;
-    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    [header[10], header[11]] = sum.to_ne_bytes();
 }
 
 /// Replaces the DSCP and ECN byte and updates the checksum. The caller has parsed the packet.

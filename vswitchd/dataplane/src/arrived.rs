@@ -15,7 +15,8 @@ pub struct Arrived {
     /// The node whose tunnel it came by, under the snapshot it arrived under.
     pub(crate) sent_by: PeerId,
     pub(crate) dst: Ipv4Addr,
-    pub(crate) hop: Hop,
+    /// That port is the host's.
+    pub(crate) from_host: bool,
     pub(crate) flow: FlowOf,
 }
 
@@ -31,13 +32,11 @@ pub(crate) struct From {
 
 impl From {
     /// A workload's port.
-    #[inline(always)]
     pub(crate) fn port(port: PortId) -> Self {
         Self::peer(port, PeerId::NONE)
     }
 
     /// The host's port.
-    #[inline(always)]
     pub(crate) fn host(port: PortId) -> Self {
         Self {
             is_host: true,
@@ -46,7 +45,6 @@ impl From {
     }
 
     /// The uplink.
-    #[inline(always)]
     pub(crate) fn peer(port: PortId, peer: PeerId) -> Self {
         Self {
             port,
@@ -56,22 +54,13 @@ impl From {
     }
 }
 
-/// What the last step must know of a packet.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Hop {
-    /// It came in by the host's port.
-    pub(crate) from_host: bool,
-    pub(crate) ttl: u8,
-    pub(crate) dont_fragment: bool,
-}
-
 impl Arrived {
     pub(crate) fn new(from: From, header: &ipv4::Header, flow: FlowOf) -> Self {
         Self {
             port: from.port,
             sent_by: from.peer,
             dst: header.dst,
-            hop: Hop::new(from, header),
+            from_host: from.is_host,
             flow,
         }
     }
@@ -81,16 +70,5 @@ impl Arrived {
     /// elsewhere.
     pub fn owner(&self, workers: u16) -> WorkerId {
         self.flow.owner(workers)
-    }
-}
-
-impl Hop {
-    #[inline(always)]
-    pub(crate) fn new(from: From, header: &ipv4::Header) -> Self {
-        Self {
-            from_host: from.is_host,
-            ttl: header.ttl,
-            dont_fragment: header.dont_fragment,
-        }
     }
 }

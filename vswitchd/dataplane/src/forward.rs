@@ -1,14 +1,14 @@
 //! What happens to a frame.
 
 use packet::frame::Frame;
-use packet::{Protocol, ipv4};
+use packet::ipv4;
 
 use crate::action::{Action, Punt};
-use crate::arrived::{Arrived, From, Hop};
+use crate::arrived::{Arrived, From};
 use crate::drop_reason::DropReason;
 use crate::ids::{PeerId, PortId};
 use crate::local::Local;
-use crate::snapshot::{PortKind, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::stage::{
     Instead, Refusal, Walked, answer, arrive, flow_of, judge, link, short_way, source, transmit,
     tunnel,
@@ -21,6 +21,7 @@ use crate::time::Time;
 /// link header and all. Where the sender of a dropped packet is owed an ICMP
 /// error, the drop is counted and the frame becomes that error, on its way
 /// back.
+#[inline]
 pub fn forward(
     world: &Snapshot,
     local: &mut Local,
@@ -28,7 +29,23 @@ pub fn forward(
     port: PortId,
     frame: &mut Frame,
 ) -> Action {
-    let walked = walk::<true>(world, local, now, port, frame);
+    match short_way::take(world, local, now, port, frame) {
+        Some(to) => Action::Transmit(to),
+        None => long_way(world, local, now, port, frame),
+    }
+}
+
+/// The way of every packet that is not just one more of a settled flow.
+#[inline(never)]
+fn long_way(
+    world: &Snapshot,
+    local: &mut Local,
+    now: Time,
+    port: PortId,
+    frame: &mut Frame,
+) -> Action {
+    let walked = arrive::verified(world, local, now, port, frame)
+        .and_then(|(from, header)| go_on(world, local, now, from, &header, frame));
     end(world, local, now, port, frame, walked)
 }
 
@@ -54,55 +71,8 @@ pub fn resume(
     end(world, local, now, arrived.port, frame, walked)
 }
 
-/// `SHORT` is false in a test alone, which shows that it changes nothing.
-#[inline(always)]
-fn walk<const SHORT: bool>(
-    world: &Snapshot,
-    local: &mut Local,
-    now: Time,
-    port: PortId,
-    frame: &mut Frame,
-) -> Walked {
-    match &world.port(port).ok_or(DropReason::NoPort)?.kind {
-        PortKind::Workload(workload) => {
-            let header = arrive::from_workload(local, port, workload, frame)?;
-            go_on::<SHORT>(world, local, now, From::port(port), &header, frame)
-        }
-        PortKind::Uplink { mac } => {
-            let outer = arrive::from_uplink(*mac, frame)?;
-            if outer.protocol != Protocol::IPIP || outer.is_fragment() {
-                return go_on_unusually::<SHORT>(world, local, now, port, frame);
-            }
-            let (peer, header) = tunnel::strip(world, frame, &outer)?;
-            go_on::<SHORT>(world, local, now, From::peer(port, peer), &header, frame)
-        }
-        PortKind::Host => {
-            let header = arrive::from_host(world, frame)?;
-            go_on::<SHORT>(world, local, now, From::host(port), &header, frame)
-        }
-    }
-}
-
-/// What comes by the uplink and is no whole tunnel packet.
-#[inline(never)]
-fn go_on_unusually<const SHORT: bool>(
-    world: &Snapshot,
-    local: &mut Local,
-    now: Time,
-    port: PortId,
-    frame: &mut Frame,
-) -> Walked {
-    let peer = arrive::unusual_from_uplink(world, local, now, port, frame)?;
-    let header = ipv4::Header::parse(frame.packet()).map_err(link::malformed)?;
-    go_on::<SHORT>(world, local, now, From::peer(port, peer), &header, frame)
-}
-
-/// From a packet whose source has been verified to its way out. What most
-/// packets are, a plain one of a settled flow, takes the short way: one table
-/// lookup. Everything else takes the long way, which reads the packet again: a
-/// header that is handed on would have to be in memory for the short way, too.
-#[inline(always)]
-fn go_on<const SHORT: bool>(
+/// From a packet whose source has been verified to its way out.
+fn go_on(
     world: &Snapshot,
     local: &mut Local,
     now: Time,
@@ -110,37 +80,18 @@ fn go_on<const SHORT: bool>(
     header: &ipv4::Header,
     frame: &mut Frame,
 ) -> Walked {
-    let short = match SHORT {
-        true => short_way::find(world, local, now, from, header, frame),
-        false => None,
-    };
-    match short {
-        Some(way) => transmit::send(world, local, Hop::new(from, header), way, frame),
-        None => long_way(world, local, now, from, frame),
-    }
-}
-
-#[inline(never)]
-fn long_way(
-    world: &Snapshot,
-    local: &mut Local,
-    now: Time,
-    from: From,
-    frame: &mut Frame,
-) -> Walked {
-    let header = ipv4::Header::parse(frame.packet()).map_err(link::malformed)?;
     if from.peer != PeerId::NONE {
-        tunnel::verify_inner(world, from.peer, &header)?;
+        tunnel::verify_inner(world, from.peer, header)?;
     }
     if world.workload(from.port).is_some() {
-        source::refuse_tunnel(frame.packet(), &header)?;
+        source::refuse_tunnel(frame.packet(), header)?;
     }
     link::refuse_special(header.src, header.dst)?;
     frame
-        .check_offload(&header)
+        .check_offload(header)
         .map_err(|_| DropReason::OffloadForged)?;
-    let flow = flow_of::read(local, now, frame.packet(), &header)?;
-    let arrived = Arrived::new(from, &header, flow);
+    let flow = flow_of::read(local, now, frame.packet(), header)?;
+    let arrived = Arrived::new(from, header, flow);
     let owner = arrived.owner(local.workers);
     if owner != local.worker {
         local.counters().handed_off.add(1);
@@ -150,7 +101,7 @@ fn long_way(
     proceed(world, local, now, &arrived, frame)
 }
 
-/// The half of the long way that belongs to the flow's owner.
+/// The half of the walk that belongs to the flow's owner.
 fn proceed(
     world: &Snapshot,
     local: &mut Local,
@@ -159,10 +110,9 @@ fn proceed(
     frame: &mut Frame,
 ) -> Walked {
     let way = judge::decide(world, local, now, arrived, frame.packet_len())?;
-    transmit::send(world, local, arrived.hop, way, frame)
+    transmit::send(world, local, arrived.from_host, way, frame)
 }
 
-#[inline(always)]
 fn end(
     world: &Snapshot,
     local: &mut Local,
@@ -178,7 +128,6 @@ fn end(
     }
 }
 
-#[inline(never)]
 fn refuse(
     world: &Snapshot,
     local: &mut Local,

@@ -135,6 +135,14 @@ impl Snapshot {
         self.peer_by_address.get(&address.to_bits()).copied()
     }
 
+    /// Whether that peer has this underlay address. [`Snapshot::peer_at`] has
+    /// given its id.
+    #[inline(always)]
+    pub(crate) fn is_peer(&self, id: PeerId, address: Ipv4Addr) -> bool {
+        let peer = self.peers.get(id.index());
+        peer.is_some_and(|peer| peer.address == address)
+    }
+
     /// The way back to `source` when that is another node's: only that node may
     /// send packets from there.
     #[inline]

@@ -8,8 +8,9 @@ use packet::protocol::Protocol;
 /// A [`FlowKey`] with its ends in numeric order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
-    /// `address << 16 | port` of the lower end.
-    low: u64,
+    /// The lower end: its address in the upper 32 of 48 bits, its port in the lower, both
+    /// as they stand on the wire, so that nothing is turned on the way.
+    pub(super) low: u64,
     /// The same of the higher end, below `protocol << 56`.
     high: u64,
 }
@@ -34,10 +35,10 @@ impl Key {
             (self.high, self.low)
         };
         FlowKey {
-            src: Ipv4Addr::from((src >> 16) as u32),
-            dst: Ipv4Addr::from((dst >> 16) as u32),
-            src_port: src as u16,
-            dst_port: dst as u16,
+            src: Ipv4Addr::from(((src >> 16) as u32).to_ne_bytes()),
+            dst: Ipv4Addr::from(((dst >> 16) as u32).to_ne_bytes()),
+            src_port: u16::from_be(src as u16),
+            dst_port: u16::from_be(dst as u16),
             protocol: Protocol((self.high >> 56) as u8),
         }
     }
@@ -51,7 +52,7 @@ impl Key {
 
 #[inline]
 fn end(address: Ipv4Addr, port: u16) -> u64 {
-    u64::from(u32::from(address)) << 16 | u64::from(port)
+    u64::from(u32::from_ne_bytes(address.octets())) << 16 | u64::from(port.to_be())
 }
 
 /// Multiply to 128 bits and fold the halves together.

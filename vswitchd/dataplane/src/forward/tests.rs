@@ -250,8 +250,7 @@ proptest! {
             }
             let (mut short, mut long) = (frame.clone(), frame.clone());
             let action = forward(&world, &mut by_both, now, port, &mut short);
-            let walked = walk::<false>(&world, &mut by_long, now, port, &mut long);
-            let expected = end(&world, &mut by_long, now, port, &mut long, walked);
+            let expected = long_way(&world, &mut by_long, now, port, &mut long);
             prop_assert_eq!(action, expected, "{:?}", frame);
             prop_assert_eq!(short, long);
             prop_assert_eq!(remembered(&by_both, now), remembered(&by_long, now));
@@ -261,11 +260,10 @@ proptest! {
     }
 }
 
-/// Whether the frame would take the short way; if so, it is counted.
+/// Whether a frame like this would take the short way; if so, it is counted.
 fn is_short(world: &Snapshot, local: &mut Local, port: PortId, frame: &Frame) -> bool {
-    let header = ipv4::Header::parse(frame.packet()).unwrap();
     let now = Time::from_secs(100);
-    short_way::find(world, local, now, From::port(port), &header, frame).is_some()
+    short_way::take(world, local, now, port, &mut frame.clone()).is_some()
 }
 
 #[test]

@@ -41,13 +41,31 @@ impl FlowOf {
 }
 
 /// The flow of an unfragmented TCP or UDP packet with a whole header, which is
-/// what most are.
+/// what most are, and without options. There may be padding behind it.
 #[inline(always)]
 pub(crate) fn plain(packet: &[u8], header: &ipv4::Header) -> Option<FlowOf> {
-    match header.is_fragment() {
+    match header.is_fragment() || header.has_options() {
         true => None,
         false => with_ports(packet, header),
     }
+}
+
+/// The key a packet has if it is plain, be it in a tunnel or not: a guess, as
+/// nothing about the packet is verified.
+#[inline(always)]
+pub(crate) fn guess(packet: &[u8]) -> Option<FlowKey> {
+    let is_tunneled = Protocol(*packet.get(9)?) == Protocol::IPIP;
+    let start = if is_tunneled { ipv4::HEADER_LEN } else { 0 };
+    let bytes: &[u8; ipv4::HEADER_LEN + 4] = packet.get(start..)?.first_chunk()?;
+    let (words, _) = bytes.as_chunks::<4>();
+    let [a, b, c, d] = words[5];
+    let ports = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+    Some(key(
+        words[3].into(),
+        words[4].into(),
+        ports,
+        Protocol(bytes[9]),
+    ))
 }
 
 /// Reads the flow of an IPv4 packet that has been cut to its length.
@@ -121,7 +139,7 @@ fn of_packet(packet: &[u8], header: &ipv4::Header) -> Result<FlowOf, DropReason>
 /// The flow of a TCP or UDP packet whose transport header is all there.
 #[inline(always)]
 fn with_ports(packet: &[u8], header: &ipv4::Header) -> Option<FlowOf> {
-    let payload = packet.get(header.header_len..)?;
+    let payload = packet.get(header.header_len..header.total_len)?;
     let (ports, transport) = match header.protocol {
         Protocol::TCP => {
             let tcp = transport::TcpHeader::parse(payload).ok()?;

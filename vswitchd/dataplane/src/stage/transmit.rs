@@ -7,30 +7,30 @@ use packet::{ipip, ipv4};
 use super::{Instead, Refusal, Walked};
 use crate::action::{Action, Punt};
 use crate::adjacency::Adjacency;
-use crate::arrived::Hop;
 use crate::drop_reason::DropReason;
 use crate::ids::{AdjacencyId, PortId};
 use crate::local::Local;
 use crate::snapshot::Snapshot;
 
-/// Takes the hop, fits the packet to the way and dresses it.
-#[inline(always)]
+/// Takes the hop, fits the packet to the way and dresses it. The frame holds a
+/// packet whose header has been parsed.
 pub(crate) fn send(
     world: &Snapshot,
     local: &mut Local,
-    hop: Hop,
+    from_host: bool,
     adjacency: AdjacencyId,
     frame: &mut Frame,
 ) -> Walked {
     let to = world.adjacency(adjacency);
-    if takes_hop(hop, to) {
-        if hop.ttl <= 1 {
+    if takes_hop(from_host, to) {
+        let header = frame.ip_header_mut();
+        if ipv4::ttl(header) <= 1 {
             return Err(DropReason::TtlExceeded.into());
         }
-        ipv4::decrement_ttl(frame.ip_header_mut());
+        ipv4::decrement_ttl(header);
     }
     if frame.wire_packet_len() > usize::from(to.mtu_bytes) {
-        return Err(too_big(hop.dont_fragment, adjacency, to, frame));
+        return Err(too_big(adjacency, to, frame));
     }
     if to.unresolved {
         return Err(Instead::Finished(dress(local, to, frame)));
@@ -38,10 +38,17 @@ pub(crate) fn send(
     Ok(dress_resolved(local, to, frame))
 }
 
-#[cold]
-fn too_big(dont_fragment: bool, adjacency: AdjacencyId, to: &Adjacency, frame: &Frame) -> Instead {
+/// Each node takes one hop off a packet between pods. Between a pod and the
+/// host the kernel is the router: it takes its own hop where it forwards.
+#[inline(always)]
+pub(crate) fn takes_hop(from_host: bool, to: &Adjacency) -> bool {
+    !from_host && !to.to_host
+}
+
+fn too_big(adjacency: AdjacencyId, to: &Adjacency, frame: &Frame) -> Instead {
+    let may_fragment = ipv4::Header::parse_quoted(frame.packet()).is_ok_and(|ip| !ip.dont_fragment);
     // A super-segment is cut by its sender's rules, so it is always told.
-    if dont_fragment || frame.offload.gso.is_some() {
+    if !may_fragment || frame.offload.gso.is_some() {
         let refusal = Refusal {
             mtu_bytes: to.mtu_bytes,
             ..DropReason::FragmentationNeeded.into()
@@ -49,12 +56,6 @@ fn too_big(dont_fragment: bool, adjacency: AdjacencyId, to: &Adjacency, frame: &
         return refusal.into();
     }
     Instead::Finished(Action::Punt(Punt::Cut(adjacency)))
-}
-
-/// Each node takes one hop off a packet between pods. Between a pod and the
-/// host the kernel is the router: it takes its own hop where it forwards.
-fn takes_hop(hop: Hop, to: &Adjacency) -> bool {
-    !hop.from_host && !to.to_host
 }
 
 /// Encapsulates and writes the link header.
@@ -75,7 +76,7 @@ pub(crate) fn dress(local: &mut Local, to: &Adjacency, frame: &mut Frame) -> Act
 
 /// [`dress`] where the next hop is resolved: the port the frame is for.
 #[inline(always)]
-fn dress_resolved(local: &mut Local, to: &Adjacency, frame: &mut Frame) -> PortId {
+pub(crate) fn dress_resolved(local: &mut Local, to: &Adjacency, frame: &mut Frame) -> PortId {
     if let Some(tunnel) = to.tunnel {
         let outer = ipip::Outer {
             src: tunnel.local,

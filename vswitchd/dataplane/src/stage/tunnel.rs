@@ -13,7 +13,6 @@ use crate::time::Time;
 
 /// Strips a whole IPIP packet of a known node; the frame is then the inner
 /// packet, whose header is returned.
-#[inline(always)]
 pub(crate) fn strip(
     world: &Snapshot,
     frame: &mut Frame,
@@ -35,15 +34,14 @@ pub(crate) fn strip_fragment(
     now: Time,
     frame: &mut Frame,
     outer: &ipv4::Header,
-) -> Result<Option<PeerId>, DropReason> {
+) -> Result<Option<(PeerId, ipv4::Header)>, DropReason> {
     sender(world, outer)?;
     match local.reassembly.add(frame, outer, now)? {
-        Some(whole) => strip(world, frame, &whole).map(|(peer, _)| Some(peer)),
+        Some(whole) => strip(world, frame, &whole).map(Some),
         None => Ok(None),
     }
 }
 
-#[inline(always)]
 fn sender(world: &Snapshot, outer: &ipv4::Header) -> Result<PeerId, DropReason> {
     if outer.dst != world.node.address {
         return Err(DropReason::DecapNotForUs);
