@@ -13,6 +13,8 @@ use super::sync::{ArrayQueue, Arrived, Frame, Waker};
 
 /// Frames in the ring toward one worker at most.
 const CAPACITY: usize = 256;
+/// Empty buffers on their way back at most: as many as a worker has.
+const RETURNED: usize = 512;
 
 /// A frame for another worker.
 pub(super) struct Handed {
@@ -33,7 +35,7 @@ impl Inbox {
     pub(super) fn new(waker: Waker) -> Self {
         Self {
             frames: ArrayQueue::new(CAPACITY),
-            returned: ArrayQueue::new(CAPACITY),
+            returned: ArrayQueue::new(RETURNED),
             waker,
         }
     }

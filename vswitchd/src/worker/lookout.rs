@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use dataplane::PortId;
+use dataplane::{PortId, Time};
 use port::Poller;
 
 use super::clock::Clock;
@@ -21,6 +21,8 @@ use habit::Habit;
 
 /// Turns in a row without asking the poller: what other ports wait for at most.
 const GLANCES: u8 = 8;
+/// Frames of a request or its answer; more are a stream.
+const FEW: usize = 2;
 /// To more ports than this the poller is the shorter way.
 const EXPECTED: usize = 2;
 
@@ -91,7 +93,9 @@ impl Lookout {
     }
 
     /// After a turn that moved frames: finds out who is next, without waiting.
-    pub(super) fn glance(&mut self) {
+    /// Only a turn that moved few has an answer to wait for: after more than
+    /// that everybody gets a turn.
+    pub(super) fn glance(&mut self, moved: usize) {
         if std::mem::take(&mut self.glanced) {
             self.glancing.paid();
         }
@@ -99,7 +103,7 @@ impl Lookout {
         if !is_worth_it {
             self.glancing.remind();
         }
-        if self.expected_len == 0 || self.glances == GLANCES || !is_worth_it {
+        if moved > FEW || self.expected_len == 0 || self.glances == GLANCES || !is_worth_it {
             self.glances = 0;
             return self.wait(Duration::ZERO);
         }
@@ -118,10 +122,11 @@ impl Lookout {
         }
         self.glances = 0;
         let start = self.clock.now();
-        if self.spinning.is_worth_it() && self.finds_by_spinning() {
+        if self.spinning.is_worth_it() && self.finds_by_spinning(start, longest) {
             return;
         }
-        self.wait(longest);
+        let spun = self.clock.now().since(start);
+        self.wait(longest.saturating_sub(spun));
         // A frame that came this soon might have been found by looking.
         let was_near = self.clock.now().since(start) < self.spin * 2;
         if was_near && !self.ready.is_empty() {
@@ -129,16 +134,19 @@ impl Lookout {
         }
     }
 
-    fn finds_by_spinning(&mut self) -> bool {
-        let start = self.clock.now();
+    fn finds_by_spinning(&mut self, start: Time, longest: Duration) -> bool {
         loop {
             self.wait(Duration::ZERO);
             if !self.ready.is_empty() {
                 self.spinning.paid();
                 return true;
             }
-            if self.clock.now().since(start) >= self.spin {
+            let spun = self.clock.now().since(start);
+            if spun >= self.spin {
                 self.spinning.failed();
+                return false;
+            }
+            if spun >= longest {
                 return false;
             }
             std::thread::yield_now();

@@ -32,6 +32,9 @@ const RETRIES: usize = 1;
 /// For how long frames that the kernel's queue drops are tried again: enough
 /// for a softirq to empty it, little for a queue that drops on purpose.
 const PATIENCE: Duration = Duration::from_millis(2);
+/// So much longer than it has waited a port goes without waiting: what is
+/// refused on purpose, a frame here and there, must not stop the others.
+const IMPATIENCE: u32 = 100;
 /// Free buffers that frames waiting for full devices must leave to others.
 const RESERVE: usize = 128;
 
@@ -46,6 +49,8 @@ pub(super) struct Outbox {
     stuck: bool,
     /// When the kernel's queue began to drop what still waits.
     refused: Option<Time>,
+    /// From then on it may be waited again for the kernel's queue.
+    patient_from: Time,
     /// Segments of cut super-segments that found no room, as far as counted.
     segments_lost: u64,
     /// Already in the worker's list of ports to flush.
@@ -71,6 +76,7 @@ impl Outbox {
             heads: Heads::default(),
             stuck: false,
             refused: None,
+            patient_from: Time::default(),
             segments_lost: 0,
             listed: false,
         }
@@ -130,6 +136,7 @@ impl Outbox {
         self.heads.close_all();
         let mut done = 0;
         let mut retries = 0;
+        let mut is_refused = false;
         while done < self.pending.len() {
             match self.io.tx_batch(&self.pending[done..]) {
                 Ok(0) if retries == RETRIES => break,
@@ -139,7 +146,10 @@ impl Outbox {
                     done += sent;
                 }
                 Err(error) => match reason(&error) {
-                    DropReason::KernelQueueFull if self.is_patient(clock.now()) => break,
+                    DropReason::KernelQueueFull if self.is_patient(clock.now()) => {
+                        is_refused = true;
+                        break;
+                    }
                     reason => {
                         counters.drop(reason);
                         done += 1;
@@ -148,18 +158,32 @@ impl Outbox {
             }
         }
         pool.extend(self.pending.drain(..done));
-        if pool.len() < RESERVE {
-            counters.drop_many(DropReason::DeviceFull, self.pending.len() as u64);
-            pool.append(&mut self.pending);
-        }
+        let room = match (pool.len() < RESERVE, is_refused) {
+            (true, _) => 0,
+            (false, true) => BACKLOG,
+            (false, false) => STUCK_BACKLOG,
+        };
+        let kept = room.min(self.pending.len());
+        counters.drop_many(DropReason::DeviceFull, (self.pending.len() - kept) as u64);
+        pool.extend(self.pending.drain(kept..));
         self.stuck = !self.pending.is_empty();
-        self.refused = self.refused.filter(|_| self.stuck);
+        if !is_refused && let Some(since) = self.refused.take() {
+            let now = clock.now();
+            self.patient_from = now + now.since(since).min(PATIENCE) * IMPATIENCE;
+        }
         self.stuck
     }
 
     /// Whether a frame that the kernel's queue has dropped is to be sent again.
     fn is_patient(&mut self, now: Time) -> bool {
-        now.since(*self.refused.get_or_insert(now)) < PATIENCE
+        match self.refused {
+            Some(since) => now.since(since) < PATIENCE,
+            None if now < self.patient_from => false,
+            None => {
+                self.refused = Some(now);
+                true
+            }
+        }
     }
 
     /// Says what is wrong with the device. A link that is down comes up again;

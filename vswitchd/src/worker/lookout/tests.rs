@@ -19,7 +19,7 @@ fn it_looks_first_where_something_was_sent_to() {
     let (mut lookout, here, _there) = post(Duration::ZERO);
     here.wake();
     lookout.expect(&[PortId(3)]);
-    lookout.glance();
+    lookout.glance(1);
     assert_eq!(lookout.ready, [THERE], "without asking the poller");
 }
 
@@ -29,7 +29,7 @@ fn who_is_not_expected_waits_a_few_turns_at_most() {
     here.wake();
     let turns = (0..100).position(|_| {
         lookout.expect(&[PortId(3)]);
-        lookout.glance();
+        lookout.glance(1);
         lookout.is_ready(HERE)
     });
     assert_eq!(turns, Some(usize::from(GLANCES)));
@@ -41,7 +41,7 @@ fn where_answers_never_come_at_once_it_stops_looking_for_them() {
     here.wake();
     let polled = (0..100).position(|_| {
         lookout.expect(&[PortId(3)]);
-        lookout.glance();
+        lookout.glance(1);
         let asked = lookout.is_ready(HERE);
         lookout.rest(Duration::ZERO);
         asked
@@ -50,12 +50,28 @@ fn where_answers_never_come_at_once_it_stops_looking_for_them() {
 }
 
 #[test]
+fn a_stream_is_not_waited_for_and_everybody_gets_a_turn() {
+    let (mut lookout, here, _there) = post(Duration::ZERO);
+    here.wake();
+    lookout.expect(&[PortId(3)]);
+    lookout.glance(FEW + 1);
+    assert_eq!(lookout.ready, [HERE]);
+}
+
+#[test]
+fn it_does_not_spin_past_what_it_has_to_do() {
+    let (mut lookout, _here, _there) = post(Duration::from_secs(3600));
+    lookout.rest(Duration::from_millis(1));
+    assert!(lookout.spinning.is_worth_it(), "nothing said about frames");
+}
+
+#[test]
 fn after_sending_to_nobody_or_to_many_it_asks_the_poller() {
     let (mut lookout, here, _there) = post(Duration::ZERO);
     here.wake();
     for sent_to in [&[][..], &[PortId(3), PortId(4), PortId(5)]] {
         lookout.expect(sent_to);
-        lookout.glance();
+        lookout.glance(1);
         assert_eq!(lookout.ready, [HERE]);
     }
 }
@@ -63,8 +79,8 @@ fn after_sending_to_nobody_or_to_many_it_asks_the_poller() {
 #[test]
 fn spinning_is_given_up_when_it_finds_nothing() {
     let (mut lookout, _here, _there) = post(Duration::from_micros(1));
-    for _ in 0..100 {
-        lookout.rest(Duration::ZERO);
+    for _ in 0..10 {
+        lookout.rest(Duration::from_millis(1));
     }
     lookout.spin = Duration::from_secs(3600);
     lookout.rest(Duration::ZERO);
@@ -75,7 +91,7 @@ fn spinning_is_given_up_when_it_finds_nothing() {
 fn spinning_is_taken_up_again_when_frames_are_near() {
     let (mut lookout, here, _there) = post(Duration::from_micros(1));
     while lookout.spinning.is_worth_it() {
-        lookout.rest(Duration::ZERO);
+        lookout.rest(Duration::from_millis(1));
     }
     lookout.spin = Duration::from_secs(3600);
     here.wake();

@@ -279,9 +279,35 @@ fn a_frame_the_kernels_queue_drops_for_longer_than_its_patience_is_dropped_and_t
     assert!(!bench.flush());
     assert_eq!(bench.sent(), 1);
     assert_eq!(bench.counters.dropped(DropReason::KernelQueueFull), 2);
-    bench.wire.lock().unwrap().answers.push_back(no_buffers());
+}
+
+#[test]
+fn a_port_that_has_waited_for_refused_frames_goes_without_for_a_hundred_times_as_long() {
+    let mut bench = Bench::new([no_buffers(), no_buffers()]);
     bench.push([udp()]);
-    assert!(bench.flush(), "a new one waits anew");
+    assert!(bench.flush());
+    std::thread::sleep(PATIENCE);
+    assert!(!bench.flush());
+    let refuse = |bench: &mut Bench| {
+        bench.wire.lock().unwrap().answers.push_back(no_buffers());
+        bench.push([udp(), udp()]);
+        bench.flush()
+    };
+    assert!(!refuse(&mut bench));
+    assert_eq!(bench.sent(), 1, "the one behind it is sent at once");
+    assert_eq!(bench.counters.dropped(DropReason::KernelQueueFull), 2);
+    bench.outbox.patient_from = Time::default();
+    assert!(refuse(&mut bench), "then it waits anew");
+}
+
+#[test]
+fn what_a_device_leaves_over_keeps_few_buffers() {
+    let mut bench = Bench::new([Ok(7), Ok(0), Ok(0)]);
+    bench.push(std::iter::repeat_with(udp).take(100));
+    assert!(bench.flush());
+    assert_eq!(bench.outbox.pending.len(), STUCK_BACKLOG);
+    let dropped = bench.counters.dropped(DropReason::DeviceFull);
+    assert_eq!(dropped, 100 - 7 - STUCK_BACKLOG as u64);
 }
 
 #[test]
