@@ -60,6 +60,8 @@ pub struct Counters {
     pub flows_evicted: Counter,
     /// Flows that timed out.
     pub flows_expired: Counter,
+    /// Forgotten because the pod at one end is gone.
+    pub flows_orphaned: Counter,
     /// Flows in the table now.
     pub flows: Counter,
     /// Flows cut because a new policy denies them.
@@ -88,6 +90,7 @@ impl Default for Counters {
             flows_created: Counter::default(),
             flows_evicted: Counter::default(),
             flows_expired: Counter::default(),
+            flows_orphaned: Counter::default(),
             flows: Counter::default(),
             flows_cut: Counter::default(),
             flows_kept: Counter::default(),

@@ -9,6 +9,7 @@ use crate::fragments::Fragments;
 use crate::ids::{PeerId, PortId, WorkerId};
 use crate::limiter::{Limiters, Purpose};
 use crate::reassembly::Reassembly;
+use crate::sweep::Sweep;
 use crate::time::Time;
 
 /// Events kept until the worker takes them; more are not worth hearing.
@@ -56,6 +57,7 @@ pub struct Local {
     pub(crate) reassembly: Reassembly,
     pub(crate) pick_up_until: Time,
     pub(crate) identification: u16,
+    pub(crate) sweep: Sweep,
     limiters: Vec<Limiters>,
     events: Vec<Event>,
     counters: Arc<Counters>,
@@ -72,6 +74,7 @@ impl Local {
             reassembly: Reassembly::default(),
             pick_up_until: config.pick_up_until,
             identification: config.seed[0] as u16,
+            sweep: Sweep::default(),
             limiters: Vec::new(),
             events: Vec::with_capacity(MAX_EVENTS),
             counters,

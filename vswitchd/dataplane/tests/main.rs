@@ -24,5 +24,6 @@ mod walk_icmp;
 mod walk_mtu;
 mod walk_policy;
 mod walk_reject;
+mod walk_sweep;
 mod walk_tunnel;
 mod walk_workers;

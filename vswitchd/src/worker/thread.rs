@@ -89,7 +89,7 @@ impl Worker {
         while self.running {
             match self.turn() {
                 0 => self.rest(),
-                _ => self.lookout.glance(),
+                moved => self.lookout.glance(moved),
             }
         }
     }
@@ -107,6 +107,7 @@ impl Worker {
         let mut moved = 0;
         // After the snapshot was taken: then a port it knows is open.
         self.obey();
+        self.take_back();
         // Before newer frames, or the held ones would be overtaken.
         self.release(now);
         moved += self.take_handed(&world, now);
@@ -120,6 +121,7 @@ impl Worker {
         self.parts.local.expire(now);
         if now.since(self.ticked) >= TICK {
             self.ticked = now;
+            self.parts.local.sweep(&world);
             let counters = self.parts.local.counters();
             for port in self.ports.iter_mut().flatten() {
                 port.count_losses(counters);
@@ -187,6 +189,14 @@ impl Worker {
             inboxes[from].give_back(frame);
         }
         taken
+    }
+
+    /// Takes in the buffers of frames that were handed to other workers.
+    fn take_back(&mut self) {
+        let inbox = &self.parts.inboxes[self.parts.index];
+        while let Some(buffer) = inbox.take_back() {
+            self.pool.push(buffer);
+        }
     }
 
     /// Does what the walk decided. The frame's buffer is exchanged for an empty
@@ -300,16 +310,12 @@ impl Worker {
     /// when devices are full or limits hold many frames: then it is dropped.
     #[inline]
     fn exchange(&mut self, frame: &mut Frame) -> Option<Frame> {
-        let spare = self
-            .pool
-            .pop()
-            .or_else(|| self.parts.inboxes[self.parts.index].take_back())
-            .or_else(|| {
-                if !std::mem::replace(&mut self.flushed_early, true) {
-                    self.flush();
-                }
-                self.pool.pop()
-            });
+        let spare = self.pool.pop().or_else(|| {
+            if !std::mem::replace(&mut self.flushed_early, true) {
+                self.flush();
+            }
+            self.pool.pop()
+        });
         let Some(spare) = spare else {
             self.drop(DropReason::NoBuffer);
             return None;
@@ -383,7 +389,10 @@ impl Worker {
             // Closing the descriptor would end the watch as well.
             let _ = self.lookout.poller.remove(fd);
         }
-        self.pool.extend(port.into_pending());
+        let pending = port.into_pending();
+        let counters = self.parts.local.counters();
+        counters.drop_many(DropReason::NoPort, pending.len() as u64);
+        self.pool.extend(pending);
         self.dirty.retain(|dirty| *dirty != id);
     }
 }

@@ -108,11 +108,14 @@ impl House {
         self.nodes[node].start(workers, 4096, self.now + PICK_UP);
     }
 
-    /// Lets time pass; the workers expire what is due.
+    /// Lets time pass; the workers expire what is due and sweep.
     pub fn sleep(&mut self, duration: Duration) {
         self.now = self.now + duration;
-        for local in self.nodes.iter_mut().flat_map(|node| &mut node.workers) {
-            local.expire(self.now);
+        for node in &mut self.nodes {
+            for local in &mut node.workers {
+                local.expire(self.now);
+                local.sweep(&node.world);
+            }
         }
     }
 
