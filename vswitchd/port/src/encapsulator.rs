@@ -53,9 +53,9 @@ pub enum EncapsulatorFailure {
         /// The interface's name.
         interface: String,
     },
-    /// The kernel or the device refused what it was given, again and again.
+    /// The kernel or the device refused what it was given, again and again, and took its segments.
     #[error(
-        "{interface} refused {frames} encapsulated super-segments in a row, the last one because: {source}"
+        "{interface} refused {frames} encapsulated super-segments in a row whose segments it takes, the last one because: {source}"
     )]
     Refused {
         /// The interface's name.

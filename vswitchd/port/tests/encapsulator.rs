@@ -252,6 +252,61 @@ fn frames_that_vanish_are_counted_and_it_is_given_up_at_once() {
     });
 }
 
+/// What is refused for another reason is refused cut as well, however often it is tried.
+#[test]
+fn a_firewall_that_drops_everything_does_not_end_the_help() {
+    let name = "a_firewall_that_drops_everything_does_not_end_the_help";
+    namespace::alone(name, || {
+        namespace::veth("left", "right");
+        let encapsulator = program("left");
+        let mut left = open("left", encapsulator.clone());
+        let mut right = open("right", None);
+        egress_rule("ip protocol 4 drop");
+        for _ in 0..200 {
+            let error = left.tx_batch(&[tcp()]).expect_err("dropped");
+            assert_eq!(error.raw_os_error(), Some(nix::Error::ENOBUFS as i32));
+        }
+        namespace::run("nft delete table netdev test");
+        let Some(encapsulator) = encapsulator else {
+            return arrive_cut(&[tcp()], &mut left, &mut right);
+        };
+        assert!(encapsulator.failure().is_none());
+        send_all(&mut left, &[tcp()]);
+        assert_eq!(receive(&mut right, 1)[0].bytes(), tcp().bytes());
+        assert_eq!(left.losses().segments, 0);
+    });
+}
+
+/// Somebody before the program takes one of two frames away.
+#[test]
+fn what_the_program_did_not_see_is_counted_even_if_it_saw_others() {
+    let name = "what_the_program_did_not_see_is_counted_even_if_it_saw_others";
+    namespace::alone(name, || {
+        namespace::veth("left", "right");
+        namespace::veth("aside", "nowhere");
+        let Some((encapsulator, failures)) = attach_if_allowed("left") else {
+            return;
+        };
+        let mut left = open("left", Some(Arc::clone(&encapsulator)));
+        let mut right = open("right", None);
+        egress_rule("ip protocol 4 ip id 7 fwd to aside");
+        send_all(&mut left, &[tcp(), udp()]);
+        assert_eq!(receive(&mut right, 1)[0].bytes(), tcp().bytes());
+        assert_eq!(left.losses().segments, 9);
+        let failures = failures.lock().unwrap();
+        assert_eq!(failures.len(), 1, "{failures:?}");
+        assert!(failures[0].contains("past its program"), "{failures:?}");
+    });
+}
+
+/// A rule of nftables at the egress of `left`, which the kernel asks before any program there.
+fn egress_rule(rule: &str) {
+    namespace::run("nft add table netdev test");
+    let chain = "{ type filter hook egress device left priority 0; }";
+    namespace::run(&format!("nft add chain netdev test out {chain}"));
+    namespace::run(&format!("nft add rule netdev test out {rule}"));
+}
+
 #[test]
 fn two_encapsulators_on_one_interface_serve_their_own_ports() {
     let name = "two_encapsulators_on_one_interface_serve_their_own_ports";

@@ -14,7 +14,7 @@ use packet::segment::{MAX_HEADERS, Segments};
 use crate::Encapsulator;
 use crate::sys::tx_vectors::{Message, TxVectors};
 
-use tunnelled::{Tunnelled, is_ipip};
+use tunnelled::{Before, Tunnelled, is_ipip};
 
 /// Messages in one system call at least: a 64 KiB super-segment has 46 segments at an MTU of 1480.
 const LEAST_MESSAGES: usize = 64;
@@ -107,19 +107,33 @@ impl Sender {
             .send(fd);
         match sent {
             Ok(sent) => {
-                let tunnelled = frames[..sent].iter().filter(|frame| is_tunnelled(frame));
-                if tunnelled.clone().next().is_some() && !self.tunnelled.were_seen(before) {
-                    let segments = |frame| Segments::of(frame).map_or(1, |cut| cut.remaining());
-                    self.lost_segments += tunnelled.map(segments).sum::<usize>() as u64;
-                }
+                self.count_unseen(before, &frames[..sent]);
                 Ok(sent)
             }
             Err(error) if is_full(&error) => Ok(0),
             Err(error) if is_tunnelled(&frames[0]) && self.tunnelled.is_refusal(before, &error) => {
-                self.send_cut(fd, &frames[0])
+                let sent = self.send_cut(fd, &frames[0])?;
+                if sent > 0 {
+                    self.tunnelled.cutting_helped(error);
+                }
+                Ok(sent)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Counts what left past the program. Where it saw some of them, those it did not see are taken to be the last ones: it
+    /// was detached.
+    fn count_unseen(&mut self, before: Before, sent: &[Frame]) {
+        let tunnelled = sent.iter().rev().filter(|frame| is_tunnelled(frame));
+        let count = tunnelled.clone().count();
+        if count == 0 {
+            return;
+        }
+        let unseen = self.tunnelled.unseen(before, count as u32);
+        let segments = |frame| Segments::of(frame).map_or(1, |cut| cut.remaining());
+        let lost = tunnelled.take(unseen as usize).map(segments);
+        self.lost_segments += lost.sum::<usize>() as u64;
     }
 
     /// Sends one super-segment as segments: 1 when at least the first is gone, 0 when the device is full.

@@ -9,7 +9,8 @@ use packet::offload::{Checksum, GsoKind};
 
 use crate::Encapsulator;
 
-/// So many refusals in a row, and the device is taken to be unable.
+/// So many super-segments in a row that were refused although their segments are taken, and the device is taken to be
+/// unable.
 const REFUSALS: u32 = 64;
 
 /// The sender's side of an [`Encapsulator`].
@@ -19,7 +20,7 @@ pub(super) struct Tunnelled {
 }
 
 /// How far the program had counted before a batch was sent.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 pub(super) struct Before(u32);
 
 impl Tunnelled {
@@ -30,53 +31,61 @@ impl Tunnelled {
         }
     }
 
-    fn encapsulator(&self) -> Option<&Encapsulator> {
-        let working = |encapsulator: &&Arc<Encapsulator>| encapsulator.failure().is_none();
-        self.encapsulator.as_ref().filter(working).map(Arc::as_ref)
-    }
-
     /// Whether this super-segment in IPIP may be sent whole.
     pub(super) fn takes(&self, frame: &Frame) -> bool {
-        self.encapsulator().is_some() && is_sound(frame)
+        let works = |encapsulator: &Arc<Encapsulator>| encapsulator.failure().is_none();
+        self.encapsulator.as_ref().is_some_and(works) && is_sound(frame)
     }
 
     /// To be asked just before a batch is sent.
     pub(super) fn before(&self) -> Before {
-        Before(self.encapsulator().map_or(0, Encapsulator::encapsulated))
+        Before(self.encapsulated())
     }
 
-    /// Some super-segments in IPIP were sent whole: whether the program saw them. If not, they are lost, and no more are
-    /// sent whole.
-    pub(super) fn were_seen(&mut self, before: Before) -> bool {
+    /// Also after the program was given up: another worker may have done so while frames of ours were under way.
+    fn encapsulated(&self) -> u32 {
+        let counted = |encapsulator: &Arc<Encapsulator>| encapsulator.encapsulated();
+        self.encapsulator.as_ref().map_or(0, counted)
+    }
+
+    fn passed_since(&self, before: Before) -> u32 {
+        self.encapsulated().wrapping_sub(before.0)
+    }
+
+    /// `sent` super-segments in IPIP have left whole: how many of them the program did not see, at least. Those are lost, and
+    /// no more are sent whole. (The program counts for all workers, so what another one sends at the same time may stand in
+    /// for a lost one here.)
+    pub(super) fn unseen(&mut self, before: Before, sent: u32) -> u32 {
+        let unseen = sent.saturating_sub(self.passed_since(before));
         self.refused_in_a_row = 0;
-        match self.encapsulator() {
-            Some(encapsulator) if encapsulator.encapsulated() == before.0 => {
-                encapsulator.give_up_unseen();
-                false
-            }
-            _ => true,
+        if unseen > 0
+            && let Some(encapsulator) = &self.encapsulator
+        {
+            encapsulator.give_up_unseen();
+        }
+        unseen
+    }
+
+    /// A super-segment in IPIP was not sent because of `error`: whether it is the kind of error that cutting may help
+    /// against.
+    pub(super) fn is_refusal(&self, before: Before, error: &io::Error) -> bool {
+        match error.raw_os_error() {
+            Some(libc::EINVAL | libc::ENOMEM | libc::EOPNOTSUPP) => true,
+            // A full queue says so too, but only about frames that the program has let through.
+            Some(libc::ENOBUFS) => self.passed_since(before) == 0,
+            _ => false,
         }
     }
 
-    /// A super-segment in IPIP was not sent because of `error`: whether it is the kind of error that cutting helps
-    /// against.
-    pub(super) fn is_refusal(&mut self, before: Before, error: &io::Error) -> bool {
-        let passed = self.before() != before;
-        let code = error.raw_os_error().unwrap_or_default();
-        let refusal = match code {
-            libc::EINVAL | libc::ENOMEM | libc::EOPNOTSUPP => true,
-            // A full queue says so too, but only about frames that the program has let through.
-            libc::ENOBUFS => !passed,
-            _ => false,
-        };
-        self.refused_in_a_row += u32::from(refusal);
-        if let Some(encapsulator) = self.encapsulator()
+    /// A super-segment was refused because of `error`, and its segments were taken. (Where those are refused too, a
+    /// firewall's rule perhaps, the refusal says nothing about super-segments.)
+    pub(super) fn cutting_helped(&mut self, error: io::Error) {
+        self.refused_in_a_row += 1;
+        if let Some(encapsulator) = &self.encapsulator
             && self.refused_in_a_row >= REFUSALS
         {
-            let source = io::Error::from_raw_os_error(code);
-            encapsulator.give_up_refused(self.refused_in_a_row, source);
+            encapsulator.give_up_refused(self.refused_in_a_row, error);
         }
-        refusal
     }
 }
 
@@ -94,4 +103,22 @@ fn is_sound(frame: &Frame) -> bool {
         && matches!(offload.checksum, Checksum::Partial { .. })
         && frame.packet_len() <= MAX_PACKET
         && frame.wire_packet_len() < frame.packet_len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Needs the right to attach a program; without it no super-segment in IPIP is ever under way.
+    #[test]
+    fn frames_under_way_when_another_worker_gives_up_are_counted() {
+        let Ok(encapsulator) = Encapsulator::attach("lo", |_| ()) else {
+            return;
+        };
+        let encapsulator = Arc::new(encapsulator);
+        let mut tunnelled = Tunnelled::new(Some(Arc::clone(&encapsulator)));
+        let before = tunnelled.before();
+        encapsulator.give_up_unseen();
+        assert_eq!(tunnelled.unseen(before, 3), 3);
+    }
 }
