@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use super::bpf;
 
@@ -50,10 +50,13 @@ impl BpfCounter {
 
     /// How far it has counted.
     pub(crate) fn get(&self) -> u32 {
-        // SAFETY: `value` is the start of a page, mapped readable until `self` is dropped; any bytes are a valid
-        // `AtomicU32`, and nobody writes there but by atomic operations.
+        // SAFETY: `value` is the start of a page, mapped until `self` is dropped; any bytes are a valid `AtomicU32`, and
+        // nobody writes there but by atomic operations. The page is read-only: std promises only relaxed loads from one
+        // (`std::sync::atomic`, "Atomic accesses to read-only memory"), and there is no other access.
         let value = unsafe { self.value.as_ref() };
-        value.load(Ordering::Acquire)
+        let count = value.load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        count
     }
 }
 
