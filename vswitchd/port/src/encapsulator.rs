@@ -11,10 +11,11 @@ mod instruction;
 mod program;
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, OnceLock};
 
 use crate::sys::bpf;
 use crate::sys::bpf_counter::BpfCounter;
@@ -23,15 +24,19 @@ use crate::{Error, Link};
 /// `SO_PRIORITY` of the sockets it serves: a number nobody uses. The low four bits, which choose a band of `pfifo_fast` and
 /// `prio`, are 0.
 const PRIORITY: u32 = 0x7673_0000;
-/// Tells the encapsulators of this process apart.
-static NEXT: AtomicU32 = AtomicU32::new(0);
+/// Tells the encapsulators of this process apart, and most likely those of another one on the same interface: counts on from
+/// a random number.
+static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| {
+    let random = RandomState::new().build_hasher().finish();
+    AtomicU32::new(random as u32)
+});
 
 /// A program attached to the egress of an interface, as long as this value lives. The kernel detaches it when the process
 /// ends, however it ends, or when the interface goes; there is nothing to clean up.
 ///
 /// It serves the [`PacketPort`](crate::PacketPort)s that were opened with it, by the priority of their sockets, and touches
-/// no other frame. Pods cannot ask for it: a frame's priority does not cross a veth pair. Nor would it help anyone: it
-/// changes no byte of a frame.
+/// no other frame. Pods cannot ask for it: a frame's priority does not cross a veth pair. The host's own processes with
+/// CAP_NET_ADMIN can, and gain nothing: it changes no byte of a frame.
 pub struct Encapsulator {
     interface: String,
     priority: u32,
