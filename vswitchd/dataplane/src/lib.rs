@@ -6,9 +6,10 @@
 //! [`Action::Punt`] and [`Action::Drop`].
 //!
 //! ```text
+//! short way: one more packet of a settled flow, with nothing to say against it?
+//!            -> count -> transmit
 //! arrive:    parse -> ARP? answer -> uplink and IPIP? decap (known node only)
 //!            -> anti-spoof / RPF
-//! short way: one more packet of a settled flow? -> count -> transmit
 //! long way:  which flow, and which worker owns it -> conntrack -> new or stale?
 //!            policy: egress of the source, ingress of the destination
 //!            -> route (LPM) -> transmit
@@ -35,9 +36,11 @@ mod fragments;
 mod ids;
 mod limiter;
 mod local;
+mod look_ahead;
 mod reassembly;
 mod snapshot;
 mod stage;
+mod sweep;
 mod time;
 
 pub use action::{Action, Punt};

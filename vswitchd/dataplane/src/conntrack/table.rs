@@ -1,5 +1,7 @@
 //! The flow table: open addressing over a slab, bounded, never rehashed.
 
+use std::hint::black_box;
+
 use packet::flow::FlowKey;
 
 use super::flow::{Direction, Flow, FlowId};
@@ -21,7 +23,6 @@ pub struct Full;
 pub struct Conntrack {
     /// `hash << 32 | slot + 1`, 0 = empty; linear probing, at most half full.
     index: Box<[u64]>,
-    mask: usize,
     flows: Vec<Flow>,
     /// Head of the chain of free slots, linked by `Flow::next`.
     free: u32,
@@ -41,7 +42,6 @@ impl Conntrack {
         let buckets = (capacity * 2).next_power_of_two();
         Self {
             index: vec![0; buckets].into_boxed_slice(),
-            mask: buckets - 1,
             flows: Vec::with_capacity(capacity),
             free: NONE,
             live: 0,
@@ -55,6 +55,12 @@ impl Conntrack {
     /// Bytes reserved for flows and their index.
     pub fn state_bytes(&self) -> usize {
         size_of_val(&self.index[..]) + self.flows.capacity() * size_of::<Flow>()
+    }
+
+    /// The index has a power of two of entries.
+    #[inline(always)]
+    fn mask(&self) -> usize {
+        self.index.len() - 1
     }
 
     /// How many flows are in the table.
@@ -72,7 +78,7 @@ impl Conntrack {
     pub fn find(&self, key: &FlowKey) -> Option<(FlowId, Direction)> {
         let (key, from_low) = Key::of(key);
         let hash = key.hash(self.seed);
-        let mut at = hash as usize & self.mask;
+        let mut at = hash as usize & self.mask();
         loop {
             let entry = self.index[at];
             if entry == 0 {
@@ -93,8 +99,36 @@ impl Conntrack {
                     ));
                 }
             }
-            at = (at + 1) & self.mask;
+            at = (at + 1) & self.mask();
         }
+    }
+
+    /// The hash under which a flow with this key is looked up.
+    #[inline(always)]
+    pub(crate) fn hash(&self, key: &FlowKey) -> u32 {
+        Key::of(key).0.hash(self.seed)
+    }
+
+    /// Reads what looking up flows with these hashes will read: first all places
+    /// in the index, then all flows, so that no load waits for another.
+    #[inline]
+    pub(crate) fn bring_near(&self, hashes: &[u32]) {
+        let mut read = 0;
+        for hash in hashes {
+            read ^= self.index[*hash as usize & self.mask()];
+        }
+        black_box(read);
+        for hash in hashes {
+            let places = (0..2).map(|step| self.index[(*hash as usize + step) & self.mask()]);
+            let entry = places
+                .into_iter()
+                .find(|entry| (entry >> 32) as u32 == *hash);
+            let slot = entry.map_or(0, |entry| entry as u32 as usize);
+            if let Some(flow) = self.flows.get(slot.wrapping_sub(1)) {
+                read ^= flow.key.low ^ flow.packets[0];
+            }
+        }
+        black_box(read);
     }
 
     /// The flow with this id.
@@ -237,6 +271,18 @@ impl Conntrack {
             .map(|(_, flow)| flow)
     }
 
+    /// How many slots have ever been used.
+    pub(crate) fn slots(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// The flow in a slot, if one is there.
+    pub(crate) fn in_slot(&self, slot: usize) -> Option<(FlowId, &Flow)> {
+        let slot = slot as u32;
+        let flow = self.flows.get(slot as usize)?;
+        (flow.previous != slot).then_some((FlowId(slot), flow))
+    }
+
     /// How long flows may stay.
     pub fn timeouts(&self) -> &Timeouts {
         &self.timeouts
@@ -269,9 +315,9 @@ impl Conntrack {
     }
 
     fn link_index(&mut self, hash: u32, slot: u32) {
-        let mut at = hash as usize & self.mask;
+        let mut at = hash as usize & self.mask();
         while self.index[at] != 0 {
-            at = (at + 1) & self.mask;
+            at = (at + 1) & self.mask();
         }
         self.index[at] = u64::from(hash) << 32 | u64::from(slot + 1);
     }
@@ -280,19 +326,19 @@ impl Conntrack {
     /// sequence breaks (backward shift deletion, Knuth 6.4 algorithm R).
     fn unlink_index(&mut self, hash: u32, slot: u32) {
         let wanted = u64::from(hash) << 32 | u64::from(slot + 1);
-        let mut gap = hash as usize & self.mask;
+        let mut gap = hash as usize & self.mask();
         while self.index[gap] != wanted {
-            gap = (gap + 1) & self.mask;
+            gap = (gap + 1) & self.mask();
         }
         let mut at = gap;
         loop {
-            at = (at + 1) & self.mask;
+            at = (at + 1) & self.mask();
             let entry = self.index[at];
             if entry == 0 {
                 break;
             }
-            let home = (entry >> 32) as usize & self.mask;
-            if (at.wrapping_sub(home) & self.mask) >= (at.wrapping_sub(gap) & self.mask) {
+            let home = (entry >> 32) as usize & self.mask();
+            if (at.wrapping_sub(home) & self.mask()) >= (at.wrapping_sub(gap) & self.mask()) {
                 self.index[gap] = entry;
                 gap = at;
             }

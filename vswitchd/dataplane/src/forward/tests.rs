@@ -249,6 +249,7 @@ proptest! {
                 world.generation = generation;
             }
             let (mut short, mut long) = (frame.clone(), frame.clone());
+            by_both.bring_near(std::slice::from_ref(&frame));
             let action = forward(&world, &mut by_both, now, port, &mut short);
             let expected = long_way(&world, &mut by_long, now, port, &mut long);
             prop_assert_eq!(action, expected, "{:?}", frame);
