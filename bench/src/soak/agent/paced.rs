@@ -14,7 +14,6 @@ use super::datagram;
 
 /// Between looks at what is due.
 const TICK: Duration = Duration::from_millis(1);
-
 /// The next hop has answered ARP by then.
 const RESOLVED: Duration = Duration::from_millis(500);
 
@@ -67,29 +66,76 @@ impl Paced {
         // Before the next hop is resolved the kernel keeps a few hundred datagrams and drops the rest where nobody sees it.
         flows[0].send(datagram::HEADER_LEN);
         thread::sleep(RESOLVED);
-        let start = Instant::now();
-        let mut fired = 0;
-        while start.elapsed().as_secs_f64() < self.seconds {
-            let due = self.due(start.elapsed());
-            while fired < due {
-                let turn = fired as usize;
-                let length = self.payloads[turn % self.payloads.len()];
-                let flow = turn % flows.len();
-                flows[flow].send(length.clamp(datagram::HEADER_LEN, datagram::LARGEST));
-                fired += 1;
-            }
+        let mut volley = Volley {
+            plan: self,
+            flows,
+            fired: 0,
+            start: Instant::now(),
+        };
+        if self.in_bursts {
+            volley.in_bursts();
+        } else {
+            volley.evenly();
+        }
+        Ok(volley.flows.into_iter().map(|flow| flow.sent).collect())
+    }
+}
+
+/// The sending itself.
+struct Volley<'a> {
+    plan: &'a Paced,
+    flows: Vec<Flow>,
+    /// Datagrams so far.
+    fired: u64,
+    start: Instant,
+}
+
+impl Volley<'_> {
+    /// What is due is sent, also what a busy machine has put off.
+    fn evenly(&mut self) {
+        while let Some(elapsed) = self.running() {
+            self.fire((elapsed.as_secs_f64() * self.plan.rate as f64) as u64);
             thread::sleep(TICK);
         }
-        Ok(flows.into_iter().map(|flow| flow.sent).collect())
     }
 
-    fn due(&self, elapsed: Duration) -> u64 {
-        if self.in_bursts {
-            (elapsed.as_secs() + 1) * self.rate
-        } else {
-            (elapsed.as_secs_f64() * self.rate as f64) as u64
+    /// A second in which the burst before it has not ended brings none: what a slow machine has missed is not made up for.
+    fn in_bursts(&mut self) {
+        while self.running().is_some() {
+            self.fire(self.fired + self.plan.rate);
+            let elapsed = self.start.elapsed();
+            thread::sleep(
+                next_second(elapsed)
+                    .min(self.length())
+                    .saturating_sub(elapsed),
+            );
         }
     }
+
+    /// Sends until so many have been, or the time is over.
+    fn fire(&mut self, until: u64) {
+        while self.fired < until && self.running().is_some() {
+            let turn = self.fired as usize;
+            let length = self.plan.payloads[turn % self.plan.payloads.len()];
+            let flow = turn % self.flows.len();
+            self.flows[flow].send(length.clamp(datagram::HEADER_LEN, datagram::LARGEST));
+            self.fired += 1;
+        }
+    }
+
+    fn running(&self) -> Option<Duration> {
+        let elapsed = self.start.elapsed();
+        (elapsed < self.length()).then_some(elapsed)
+    }
+
+    fn length(&self) -> Duration {
+        Duration::from_secs_f64(self.plan.seconds)
+    }
+}
+
+/// The first whole second that is still to come.
+fn next_second(elapsed: Duration) -> Duration {
+    Duration::from_secs(elapsed.as_secs() + 1)
 }
 
 struct Flow {
@@ -117,6 +163,48 @@ impl Flow {
             Ok(_) => self.sent.datagrams += 1,
             // Its number goes to the next.
             Err(_) => self.sent.refused += 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(in_bursts: bool) -> u64 {
+        let sink = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let Ok(std::net::SocketAddr::V4(to)) = sink.local_addr() else {
+            panic!("{sink:?}");
+        };
+        let paced = Paced {
+            to,
+            seconds: 0.05,
+            rate: ENDLESS,
+            in_bursts,
+            first_flow: 1,
+            flows: 2,
+            payloads: vec![18],
+        };
+        let flows = paced.run().unwrap();
+        flows.iter().map(|flow| flow.datagrams + flow.refused).sum()
+    }
+
+    /// Nothing sends as many in a second, nor in an hour.
+    const ENDLESS: u64 = 100_000_000_000;
+
+    #[test]
+    fn the_end_comes_also_when_the_machine_cannot_keep_up() {
+        for in_bursts in [false, true] {
+            let sent = sent(in_bursts);
+            assert!(sent > 2 && sent < ENDLESS / 100, "{sent}");
+        }
+    }
+
+    #[test]
+    fn a_burst_that_took_longer_than_a_second_skips_those_it_missed() {
+        for (elapsed, next) in [(0.1, 1), (1.0, 2), (3.7, 4)] {
+            let elapsed = Duration::from_secs_f64(elapsed);
+            assert_eq!(next_second(elapsed), Duration::from_secs(next));
         }
     }
 }
