@@ -26,6 +26,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// A change is in force within this, the 200 ms for which a daemon collects changes included.
 pub const OBEYED_WITHIN: Duration = Duration::from_secs(2);
 
+/// Drop reasons of policy.
+pub const POLICY: [&str; 2] = ["policy_ingress", "policy_egress"];
+
 /// What the door is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Door {
@@ -51,12 +54,23 @@ pub struct Changes {
     pub errors: Vec<String>,
     /// The longest from the writing of the file to the first round that went as it says.
     pub slowest_ms: f64,
-    /// Rounds in which an open door was slow, and policy had denied nothing.
+    /// Rounds of questions.
+    pub rounds: u64,
+    /// Rounds in which a question was neither answered nor counted by policy while they lasted: lost, or slow.
     pub slow: u64,
+    /// Such questions.
+    pub unseen: u64,
     /// Questions asked.
     pub asked: u64,
     /// Those that were answered.
     pub answered: u64,
+}
+
+/// A round of questions, and what policy counted meanwhile.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    asked: Asked,
+    denied: u64,
 }
 
 /// The door and who stands before it.
@@ -64,6 +78,8 @@ pub struct Changes {
 pub struct Turnstile<'a> {
     world: &'a World,
     asker: Job,
+    /// What policy had counted when the last round was over.
+    denied: u64,
     changes: Changes,
 }
 
@@ -76,6 +92,7 @@ impl<'a> Turnstile<'a> {
         let mut turnstile = Self {
             world,
             asker,
+            denied: denied(world)?,
             changes: Changes::default(),
         };
         for door in [Door::Open, Door::ClosedToEntry] {
@@ -125,29 +142,28 @@ impl<'a> Turnstile<'a> {
         loop {
             interrupt::check()?;
             let before = start.elapsed();
-            let asked = self.ask()?;
-            if door.is_obeyed(asked) {
+            let round = self.ask()?;
+            if round.obeys(door) {
                 return Ok(Some(before));
             }
             if before > within {
-                let error = format!("{door:?} is not obeyed within {within:?}: {asked:?}");
+                let error = format!("{door:?} is not obeyed within {within:?}: {round:?}");
                 self.changes.errors.push(error);
                 return Ok(None);
             }
         }
     }
 
-    /// A question that is not answered though the door is open is a broken rule when policy has counted it, and else
-    /// only slow: the machine is busy.
+    /// Asks until the end. Where nobody can say what became of a question the machine may be busy: that is asked again, once.
     fn hold(&mut self, door: Door, number: u64, end: Instant) -> Result<()> {
-        let denied = self.denied()?;
         while Instant::now() < end {
             interrupt::check()?;
-            let asked = self.ask()?;
-            if door == Door::Open && !door.is_obeyed(asked) && self.denied()? == denied {
-                self.changes.slow += 1;
-            } else if !door.is_obeyed(asked) {
-                let error = format!("change {number}, {door:?}, is no longer obeyed: {asked:?}");
+            let mut rounds = vec![self.ask()?];
+            if rounds[0].is_allowed(door) && rounds[0].unseen() > 0 {
+                rounds.push(self.ask()?);
+            }
+            if rounds.last().is_some_and(|last| !last.obeys(door)) {
+                let error = format!("change {number}, {door:?}, is no longer obeyed: {rounds:?}");
                 self.changes.errors.push(error);
             }
             thread::sleep(Duration::from_millis(20));
@@ -155,24 +171,50 @@ impl<'a> Turnstile<'a> {
         Ok(())
     }
 
-    /// How many frames policy has denied so far, on both nodes.
-    fn denied(&self) -> Result<u64> {
-        let mut denied = 0;
-        for node in NODES {
-            let drops = self.world.counted(node)?.drops;
-            denied += ["policy_ingress", "policy_egress"]
-                .iter()
-                .filter_map(|reason| drops.get(*reason))
-                .sum::<u64>();
-        }
-        Ok(denied)
-    }
-
-    fn ask(&mut self) -> Result<Asked> {
+    fn ask(&mut self) -> Result<Round> {
         let asked: Asked = self.asker.ask()?;
+        let now = denied(self.world)?;
+        let round = Round {
+            asked,
+            denied: now - std::mem::replace(&mut self.denied, now),
+        };
+        self.changes.rounds += 1;
         self.changes.asked += asked.asked;
         self.changes.answered += asked.answered;
-        Ok(asked)
+        self.changes.slow += u64::from(round.unseen() > 0);
+        self.changes.unseen += round.unseen();
+        Ok(round)
+    }
+}
+
+/// How many frames policy has denied so far, on both nodes.
+fn denied(world: &World) -> Result<u64> {
+    let mut denied = 0;
+    for node in NODES {
+        let drops = world.drops(node)?;
+        let of_policy = POLICY.iter().filter_map(|reason| drops.get(*reason));
+        denied += of_policy.sum::<u64>();
+    }
+    Ok(denied)
+}
+
+impl Round {
+    /// Went as it should, and policy says the same.
+    fn obeys(self, door: Door) -> bool {
+        door.is_obeyed(self.asked) && self.unseen() == 0
+    }
+
+    /// Nothing in it is against the rule, whatever it lacks.
+    fn is_allowed(self, door: Door) -> bool {
+        match door {
+            Door::Open => self.denied == 0,
+            Door::ClosedToEntry | Door::ClosedToExit => self.asked.answered == 0,
+        }
+    }
+
+    /// Questions that were neither answered nor counted by policy.
+    fn unseen(self) -> u64 {
+        (self.asked.asked - self.asked.answered).saturating_sub(self.denied)
     }
 }
 
@@ -229,5 +271,23 @@ mod tests {
         };
         assert!(Door::Open.is_obeyed(asked(8)) && Door::ClosedToExit.is_obeyed(asked(0)));
         assert!(TURNS.iter().all(|door| !door.is_obeyed(asked(3))));
+    }
+
+    #[test]
+    fn what_nobody_counted_is_neither_obeyed_nor_against_the_rule() {
+        let round = |answered, denied| Round {
+            asked: Asked {
+                asked: 8,
+                answered,
+                took_us: 1,
+            },
+            denied,
+        };
+        let lost = round(7, 0);
+        assert_eq!(lost.unseen(), 1);
+        assert!(lost.is_allowed(Door::Open) && !lost.obeys(Door::Open));
+        assert!(!round(7, 1).is_allowed(Door::Open));
+        assert!(round(0, 8).obeys(Door::ClosedToExit) && !round(0, 7).obeys(Door::ClosedToExit));
+        assert!(!round(1, 7).is_allowed(Door::ClosedToEntry));
     }
 }

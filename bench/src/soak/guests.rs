@@ -1,6 +1,7 @@
 //! Pods that come, talk and go, wired by the real plugin.
 
 use std::{
+    net::Ipv4Addr,
     thread,
     time::{Duration, Instant},
 };
@@ -38,6 +39,8 @@ pub struct Guests {
     pub slowest_add_ms: f64,
     /// The longest wait for a connection.
     pub slowest_connect_ms: f64,
+    /// Their nodes and addresses.
+    pub came: Vec<(String, Ipv4Addr)>,
 }
 
 /// Lets guests come and go until the end; each exchanges verified bytes with a pod of both nodes from its first packet on.
@@ -70,6 +73,7 @@ fn visit(world: &World, number: usize, guests: &mut Guests) -> Result<()> {
     world.lab.pod_add(&Pod::new("default", &name, node, role))?;
     let took_ms = start.elapsed().as_secs_f64() * 1e3;
     guests.slowest_add_ms = guests.slowest_add_ms.max(took_ms);
+    guests.came.push((node.into(), world.lab.address(&name)?));
     let talked = talk(world, &name, number);
     world.lab.pod_delete(&name)?;
     let talked = talked?;

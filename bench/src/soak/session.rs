@@ -13,7 +13,6 @@ use super::{
     changes::{Changes, Turnstile},
     guests::{self, Guests},
     summary::{Balance, Datagrams, Node, Stream, Summary},
-    verdict::FLOWS_LEFT,
     vitals::{self, Counted, Held},
     world::{DOOR, EMPTY_WITHIN_SECONDS, NODES, VERIFIED, World},
 };
@@ -98,7 +97,7 @@ pub fn run(plan: &Plan, programs: &Binaries, tell: impl Fn(&str) + Sync) -> Resu
     let balances = balance(&world, plan.datagram_rate)?;
     tell("waiting for the flow tables to empty");
     for (at, node) in NODES.into_iter().enumerate() {
-        let flows_left = emptied(&world, node)?;
+        let (flows_of_silent, flows_left) = emptied(&world, node, &summary.guests)?;
         // The thread that answered has ended.
         thread::sleep(Duration::from_millis(500));
         summary.nodes.push(Node {
@@ -107,6 +106,7 @@ pub fn run(plan: &Plan, programs: &Binaries, tell: impl Fn(&str) + Sync) -> Resu
             warm: memory[at].0,
             loaded: memory[at].1,
             after: world.held(node)?,
+            flows_of_silent,
             flows_left,
             counted: after.counted[at].since(&before.counted[at]),
             balance: balances[at].clone(),
@@ -187,13 +187,16 @@ fn balance(world: &World, rate: u64) -> Result<Vec<Balance>> {
         .collect()
 }
 
-/// The flows a node still tracks when they should have timed out.
-fn emptied(world: &World, node: &str) -> Result<Vec<String>> {
-    let end = Instant::now() + Duration::from_secs(2 * EMPTY_WITHIN_SECONDS);
+/// The flows a node still tracks when none should be left: nothing has come or gone since the load but the datagrams of the
+/// balance. First those with guests of the other node.
+fn emptied(world: &World, node: &str, guests: &Guests) -> Result<(Vec<String>, Vec<String>)> {
+    let came = guests.came.iter().filter(|(home, _)| home != node);
+    let elsewhere: Vec<String> = came.map(|(_, address)| address.to_string()).collect();
+    let end = Instant::now() + Duration::from_secs(EMPTY_WITHIN_SECONDS);
     loop {
-        let flows = world.flows(node)?;
-        if flows.len() <= FLOWS_LEFT || Instant::now() > end {
-            return Ok(flows);
+        let (silent, left) = world.flows(node, &elsewhere)?;
+        if left.is_empty() || Instant::now() > end {
+            return Ok((silent, left));
         }
         interrupt::check()?;
         thread::sleep(Duration::from_millis(200));

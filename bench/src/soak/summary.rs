@@ -128,7 +128,10 @@ pub struct Node {
     pub loaded: Held,
     /// When all is quiet again.
     pub after: Held,
-    /// Flows when all should have timed out.
+    /// Flows with pods of the other node that went without a last word: of those this daemon cannot know, and the one they
+    /// talked to repeats itself for minutes.
+    pub flows_of_silent: Vec<String>,
+    /// All other flows when none should be left, those of its own pods that are gone among them.
     pub flows_left: Vec<String>,
     /// What it counted from the first packet to the last.
     pub counted: Counted,
@@ -221,6 +224,8 @@ impl fmt::Display for Summary {
         )?;
         let Changes {
             count,
+            rounds,
+            slow,
             asked,
             answered,
             slowest_ms,
@@ -228,7 +233,7 @@ impl fmt::Display for Summary {
         } = &self.changes;
         writeln!(
             f,
-            "  policy    {count} changes, {asked} questions, {answered} answered, in force within {slowest_ms:.0} ms"
+            "  policy    {count} changes, {asked} questions, {answered} answered, {slow} of {rounds} rounds slow, in force within {slowest_ms:.0} ms"
         )?;
         writeln!(
             f,
@@ -239,14 +244,15 @@ impl fmt::Display for Summary {
         for node in &self.nodes {
             writeln!(
                 f,
-                "  {:9} RSS {} KiB before, {} warm, {} at the end of the load, {} after; {} descriptors, {} flows left",
+                "  {:9} RSS {} KiB before, {} warm, {} at the end of the load, {} after; {} descriptors, {} flows left and {} with a pod that went silently from the other node",
                 node.name,
                 node.before.rss_kib,
                 node.warm.rss_kib,
                 node.loaded.rss_kib,
                 node.after.rss_kib,
                 node.after.descriptors,
-                node.flows_left.len()
+                node.flows_left.len(),
+                node.flows_of_silent.len()
             )?;
             writeln!(
                 f,

@@ -77,9 +77,6 @@ impl World {
     /// # Errors
     /// It does not answer.
     pub fn counted(&self, node: &str) -> Result<Counted> {
-        let number = |row: &Map<String, Value>, key: &str| row[key].as_u64().unwrap_or(0);
-        let word = |row: &Map<String, Value>, key: &str| row[key].as_str().unwrap_or("").to_owned();
-        let drops = self.show(node, "drops", None)?;
         let ports = self.show(node, "ports", None)?;
         let port = |row: &Map<String, Value>| Port {
             rx_frames: number(row, "rx_frames"),
@@ -88,10 +85,7 @@ impl World {
             missed: number(row, "missed"),
         };
         Ok(Counted {
-            drops: drops
-                .iter()
-                .map(|row| (word(row, "reason"), number(row, "count")))
-                .collect(),
+            drops: self.drops(node)?,
             ports: ports
                 .iter()
                 .map(|row| (word(row, "interface"), port(row)))
@@ -99,19 +93,37 @@ impl World {
         })
     }
 
-    /// The flows a node tracks now, each in words; not those that policy has cut, which are remembered for minutes so
-    /// that they stay cut.
+    /// What the daemon of a node has dropped so far, by the reason's label.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn drops(&self, node: &str) -> Result<BTreeMap<String, u64>> {
+        let rows = self.show(node, "drops", None)?;
+        let pairs = rows
+            .iter()
+            .map(|row| (word(row, "reason"), number(row, "count")));
+        Ok(pairs.collect())
+    }
+
+    /// The flows a node tracks now, each in words: first those with an end at one of these pods of elsewhere, then all others.
+    /// Not those that policy has cut, which are remembered for minutes so that they stay cut.
     ///
     /// # Errors
     /// The daemon does not answer.
-    pub fn flows(&self, node: &str) -> Result<Vec<String>> {
+    pub fn flows(&self, node: &str, elsewhere: &[String]) -> Result<(Vec<String>, Vec<String>)> {
         let rows = self.show(node, "conntrack", Some(EVERY_FLOW))?;
         let cells = |row: &Map<String, Value>| {
             let cells = row.iter().map(|(key, value)| format!("{key}={value}"));
             cells.collect::<Vec<_>>().join(" ")
         };
+        let is_elsewhere = |row: &&Map<String, Value>| {
+            let ends = [word(row, "src"), word(row, "dst")];
+            ends.iter().any(|end| elsewhere.contains(end))
+        };
         let uncut = rows.iter().filter(|row| row["state"] != "CUT");
-        Ok(uncut.map(cells).collect())
+        let (away, left): (Vec<_>, Vec<_>) = uncut.partition(is_elsewhere);
+        let words = |rows: Vec<&Map<String, Value>>| rows.into_iter().map(cells).collect();
+        Ok((words(away), words(left)))
     }
 
     fn show(
@@ -174,6 +186,14 @@ impl Counted {
     pub fn all(&self, pick: fn(&Port) -> u64) -> u64 {
         self.ports.values().map(pick).sum()
     }
+}
+
+fn number(row: &Map<String, Value>, key: &str) -> u64 {
+    row[key].as_u64().unwrap_or(0)
+}
+
+fn word(row: &Map<String, Value>, key: &str) -> String {
+    row[key].as_str().unwrap_or("").to_owned()
 }
 
 fn status_number(status: &str, key: &str) -> u64 {

@@ -31,6 +31,7 @@ fn node() -> Node {
         warm: held,
         loaded: held,
         after: held,
+        flows_of_silent: vec!["with the one guest of node-b".into()],
         flows_left: vec![],
         counted: Counted::default(),
         balance: Balance {
@@ -69,6 +70,9 @@ fn clean() -> Summary {
         ..Summary::default()
     };
     (summary.guests.count, summary.changes.count) = (5, 5);
+    summary.guests.came = ["node-a", "node-b"]
+        .map(|node| (node.into(), std::net::Ipv4Addr::LOCALHOST))
+        .into();
     let missed = Port {
         missed: 20,
         rx_frames: 885,
@@ -112,10 +116,42 @@ fn overload_may_lose_what_is_counted_and_not_one_more() {
 }
 
 #[test]
-fn what_the_overloads_port_missed_explains_nobody_elses_loss() {
-    let summary = clean();
-    assert_eq!(explained(&summary, &way(true, 1, 0)), 0);
-    assert_eq!(explained(&summary, &way(false, 1, 0)), 20);
+fn only_what_was_counted_on_the_overloads_own_way_explains_its_loss() {
+    let mut summary = clean();
+    let elsewhere = Port {
+        missed: 7,
+        ..Port::default()
+    };
+    let mut other = node();
+    for node in [&mut summary.nodes[0], &mut other] {
+        let ports = &mut node.counted.ports;
+        ports.insert("cali-other".into(), elsewhere);
+        let drops = ["kernel_queue_full", "no_buffer", "policy_egress"];
+        node.counted.drops = drops.map(|reason| (reason.into(), 3)).into();
+    }
+    summary.nodes.push(other);
+    for device in ["drain/eth0", "near/eth0", "node-b/cali-drain"] {
+        summary.device_drops.insert(device.into(), 5);
+    }
+    let at_its_port = 20;
+    let of_its_node = 3 + 3;
+    assert_eq!(
+        explained(&summary, &way(false, 1, 0)),
+        at_its_port + of_its_node + 5
+    );
+}
+
+#[test]
+fn a_round_may_be_slow_and_more_only_one_in_a_hundred() {
+    let slow = |rounds, slow| {
+        let mut summary = clean();
+        (summary.changes.rounds, summary.changes.slow) = (rounds, slow);
+        (summary.changes.asked, summary.changes.unseen) = (8 * rounds, slow);
+        summary.changes.answered = 8 * rounds - slow;
+        violations(&summary).len()
+    };
+    assert_eq!([slow(90, 1), slow(90, 2)], [0, 1]);
+    assert_eq!([slow(500, 5), slow(500, 6)], [0, 1]);
 }
 
 #[test]
@@ -143,7 +179,9 @@ fn every_other_rule_can_be_broken() {
     broken_by(|summary| summary.nodes[0].loaded.rss_kib += GROWTH_KIB + 1);
     broken_by(|summary| summary.nodes[0].after.descriptors += 1);
     broken_by(|summary| summary.nodes[0].after.threads += SPARE_THREADS + 1);
-    broken_by(|summary| summary.nodes[0].flows_left = vec![String::new(); 5]);
+    broken_by(|summary| summary.nodes[0].flows_left = vec![String::new()]);
+    broken_by(|summary| summary.nodes[0].flows_of_silent.push(String::new()));
+    broken_by(|summary| (summary.tcp_segments, summary.tcp_retransmits) = (1000, 6));
     broken_by(|summary| {
         _ = summary.nodes[0]
             .counted
