@@ -159,6 +159,7 @@ impl Worker {
         let bytes: usize = batch[..taken].iter().map(|frame| frame.bytes().len()).sum();
         counters.rx_frames.add(taken as u64);
         counters.rx_bytes.add(bytes as u64);
+        self.parts.local.look_ahead(&batch[..taken]);
         for frame in &mut batch[..taken] {
             let action = forward(world, &mut self.parts.local, now, id, frame);
             self.act(world, now, id, action, frame, &counters);
