@@ -1,93 +1,119 @@
-//! What `forward` costs a frame, without devices: 64-byte UDP on one flow or
-//! on many, encapsulated and not, dropped, and ARP. Copying the frame into the
-//! buffer is part of each figure; `copy` says how much that is.
+//! What `forward` costs a frame of 64 bytes, without devices: by kind of frame, number of flows in
+//! the table and number of policies. Writing the frame into its buffer is part of each figure;
+//! `write` says how much that is. Before anything is timed, the allocations of each kind are counted.
+#![expect(clippy::print_stdout, reason = "a bench prints")]
 
 use std::hint::black_box;
-use std::net::Ipv4Addr;
 
+use allocation_counter::measure;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use dataplane::{GATEWAY_MAC, PortId, Time, forward};
-use packet::{Frame, build};
-use vswitch_bench::{
-    NGINX, NGINX_IP, NGINX_MAC, NODE_IP, OTHER_IP, PEER_IP, PEER_MAC, REMOTE_IP, UPLINK,
-    UPLINK_MAC, local, world,
-};
+use dataplane::{Local, Snapshot, forward};
+use packet::Frame;
+use vswitch_bench::micro::{Case, MANY_POLICIES, NOW, cases, mixed, no_policies};
+use vswitch_bench::{local, world_in};
 
-const PAYLOAD: [u8; 18] = [0; 18];
-const NOW: Time = Time::from_secs(10);
+const FLOWS: [u32; 4] = [1, 10_000, 100_000, 1_000_000];
 
-fn from_nginx(dst: Ipv4Addr, src_port: u16) -> Frame {
-    let packet = build::udp(NGINX_IP, dst, src_port, 53, &PAYLOAD);
-    Frame::from_ethernet(&build::ethernet(NGINX_MAC, GATEWAY_MAC, &packet))
+fn worlds() -> [(&'static str, Snapshot); 2] {
+    let (mut none, mut many) = (no_policies(), MANY_POLICIES.compiler());
+    [
+        ("0 policies", world_in(&mut none, 1)),
+        ("10000 policies", world_in(&mut many, 1)),
+    ]
 }
 
-fn from_remote() -> Frame {
-    let inner = build::udp(REMOTE_IP, NGINX_IP, 4000, 53, &PAYLOAD);
-    let outer = build::ipip(PEER_IP, NODE_IP, &inner);
-    Frame::from_ethernet(&build::ethernet(PEER_MAC, UPLINK_MAC, &outer))
+/// Frames of one kind, of the flows that are in the table and in no order.
+struct Stream<'a> {
+    case: &'a Case,
+    world: &'a Snapshot,
+    local: Local,
+    /// One flow of so many.
+    of: u32,
+    at: u32,
+    frame: Frame,
 }
 
-fn spoofed() -> Frame {
-    let packet = build::udp(REMOTE_IP, OTHER_IP, 4000, 53, &PAYLOAD);
-    Frame::from_ethernet(&build::ethernet(NGINX_MAC, GATEWAY_MAC, &packet))
+impl<'a> Stream<'a> {
+    fn new(case: &'a Case, world: &'a Snapshot, flows: u32) -> Self {
+        let mut local = local(flows as usize);
+        case.fill(world, &mut local, flows);
+        let created = local.counters().flows_created.get();
+        let expected = case.ports_at.map_or(0, |_| u64::from(flows));
+        assert_eq!(created, expected, "{}: as many flows as wanted", case.name);
+        Self {
+            case,
+            world,
+            local,
+            of: flows,
+            at: 0,
+            frame: Frame::new(),
+        }
+    }
+
+    fn next(&mut self) {
+        self.at = self.at.wrapping_add(1);
+        self.walk(mixed(self.at) % self.of);
+    }
+
+    /// The first frame of a flow, for which the oldest makes room.
+    fn next_new(&mut self) {
+        self.at = self.at.wrapping_add(1);
+        self.walk(self.of.wrapping_add(self.at));
+    }
+
+    #[inline]
+    fn walk(&mut self, flow: u32) {
+        self.case.write(black_box(flow), &mut self.frame);
+        let port = self.case.port;
+        black_box(&forward(
+            self.world,
+            &mut self.local,
+            NOW,
+            port,
+            &mut self.frame,
+        ));
+    }
 }
 
-fn arp() -> Frame {
-    let gateway = Ipv4Addr::new(169, 254, 1, 1);
-    Frame::from_ethernet(&build::arp_request(NGINX_MAC, NGINX_IP, gateway))
+fn allocations(_: &mut Criterion) {
+    println!("| frame | allocations in 10,000 |\n|---|--:|");
+    let [_, (_, world)] = &worlds();
+    let counted = |name: &str, mut walk: Box<dyn FnMut() + '_>| {
+        walk(); // a port's rate limiter is made once
+        let info = measure(|| (0..10_000).for_each(|_| walk()));
+        println!("| {name} | {} |", info.count_total);
+        assert_eq!(info.count_total, 0, "{name}: {info:?}");
+    };
+    let cases = cases();
+    for case in &cases {
+        let mut stream = Stream::new(case, world, 1000);
+        counted(case.name, Box::new(move || stream.next()));
+    }
+    let mut stream = Stream::new(&cases[0], world, 1000);
+    counted("new_flow", Box::new(|| stream.next_new()));
 }
 
-fn one_flow(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("forward");
-    let cases: [(&str, PortId, Frame); 5] = [
-        ("established", NGINX, from_nginx(OTHER_IP, 4000)),
-        ("established_encap", NGINX, from_nginx(REMOTE_IP, 4000)),
-        ("established_decap", UPLINK, from_remote()),
-        ("dropped_spoofed", NGINX, spoofed()),
-        ("arp", NGINX, arp()),
-    ];
+fn kinds(criterion: &mut Criterion) {
+    let cases = cases();
     let mut frame = Frame::new();
-    group.bench_function("copy", |bencher| {
-        bencher.iter(|| frame.copy_from(black_box(&cases[0].2)));
+    criterion.bench_function("forward/write", |bencher| {
+        bencher.iter(|| cases[0].write(black_box(7), &mut frame));
     });
-    for (name, port, template) in &cases {
-        let (world, mut local) = (world(1), local(1024));
-        group.bench_function(*name, |bencher| {
-            bencher.iter(|| {
-                frame.copy_from(black_box(template));
-                forward(&world, &mut local, NOW, *port, &mut frame)
-            });
-        });
+    for (policies, world) in &worlds() {
+        for flows in FLOWS {
+            let mut group = criterion.benchmark_group(format!("forward/{policies}"));
+            for case in &cases {
+                let mut stream = Stream::new(case, world, flows);
+                let id = BenchmarkId::new(case.name, flows);
+                group.bench_function(id, |bencher| bencher.iter(|| stream.next()));
+            }
+            let mut stream = Stream::new(&cases[0], world, flows);
+            let id = BenchmarkId::new("new_flow", flows);
+            group.bench_function(id, |bencher| bencher.iter(|| stream.next_new()));
+            group.finish();
+        }
     }
-    group.finish();
 }
 
-fn many_flows(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("flows");
-    for flows in [1_u32, 10_000, 100_000, 1_000_000] {
-        let (world, mut local) = (world(1), local(flows as usize));
-        let mut frame = Frame::new();
-        let template = from_nginx(REMOTE_IP, 1);
-        let mut walk = |at: u32| {
-            frame.copy_from(&template);
-            let ports = [(at >> 16) as u16 + 1, at as u16].map(u16::to_be_bytes);
-            frame.packet_mut()[20..24].copy_from_slice(ports.as_flattened());
-            forward(&world, &mut local, NOW, NGINX, &mut frame)
-        };
-        (0..flows).for_each(|at| {
-            walk(at);
-        });
-        let mut at = 0_u32;
-        group.bench_function(BenchmarkId::from_parameter(flows), |bencher| {
-            bencher.iter(|| {
-                // A stride coprime to the count: no two neighbours in a row.
-                at = (at + 514_229) % flows.max(2);
-                walk(black_box(at % flows))
-            });
-        });
-    }
-    group.finish();
-}
-
-criterion_group!(benches, one_flow, many_flows);
+criterion_group!(benches, allocations, kinds);
 criterion_main!(benches);

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cluster;
+pub mod micro;
 pub mod run;
 pub mod soak;
 
@@ -53,21 +54,28 @@ pub fn world(generation: u32) -> Snapshot {
 }
 
 /// The world as of `generation`, with the policies of a cluster that has an application in its
-/// first namespace: the two pods are of that application.
+/// first namespace: the two pods and the remote one are of that application.
 ///
 /// # Panics
 /// Never: the addresses are constants.
 #[must_use]
 pub fn world_in(compiler: &mut Compiler, generation: u32) -> Snapshot {
     let net = |text: &str| text.parse().expect("a constant prefix");
-    for (name, address) in [("nginx", NGINX_IP), ("other", OTHER_IP)] {
+    let pods = [
+        ("nginx", NGINX_IP, true),
+        ("other", OTHER_IP, true),
+        ("remote", REMOTE_IP, false),
+    ];
+    for (name, address, is_here) in pods {
         let like = Size {
             pods: 100,
             policies: 0,
         }
         .pod(0);
         let (name, addresses) = (name.to_owned(), vec![address.into()]);
-        compiler.set_workload(&like.namespace, &name, address.into());
+        if is_here {
+            compiler.set_workload(&like.namespace, &name, address.into());
+        }
         compiler.apply(Object::Pod(Pod {
             name,
             addresses,

@@ -14,32 +14,25 @@
 use std::hint::black_box;
 use std::process::{Command, ExitCode};
 
-use dataplane::{GATEWAY_MAC, Local, PortId, Snapshot, Time, forward};
-use packet::{Frame, build};
-use policy::{Compiler, Settings, Subjects};
+use dataplane::{Local, PortId, Snapshot, forward};
+use packet::Frame;
+use policy::Compiler;
 use vswitch_bench::cluster::Size;
-use vswitch_bench::{
-    NGINX, NGINX_IP, NGINX_MAC, NODE_IP, OTHER_IP, PEER_IP, PEER_MAC, REMOTE_IP, UPLINK,
-    UPLINK_MAC, local, world_in,
+use vswitch_bench::micro::{
+    MANY_POLICIES, NOW, arp, cases, fib, from_peer, mixed, no_policies, spoofed, to,
 };
+use vswitch_bench::{NGINX, OTHER_IP, REMOTE_IP, UPLINK, local, world_in};
 
 /// Repetitions of the two runs. The few warm caches and tables up; the many are so many that
 /// building a large world, which never takes quite the same, does not show.
 const FEW: u32 = 256;
 const MANY: u32 = 20_736;
 
-/// The largest number of policies; with this many pods building the world stays bearable under
-/// valgrind.
-const MANY_POLICIES: Size = Size {
-    pods: 10_000,
-    policies: 10_000,
-};
-
 /// A name, and what is repeated so many times.
 type Case = (&'static str, fn(u32));
 
 /// What is counted.
-const CASES: [Case; 11] = [
+const CASES: [Case; 18] = [
     ("verdict, 10 policies", |n| verdicts(10, n)),
     ("verdict, 1000 policies", |n| verdicts(1_000, n)),
     ("verdict, 10000 policies", |n| verdicts(10_000, n)),
@@ -53,8 +46,14 @@ const CASES: [Case; 11] = [
     ("established flow, encapsulated", |n| {
         repeat(&mut no_policies(), NGINX, &to(REMOTE_IP), n);
     }),
+    ("established flow, encapsulated, 10000 policies", |n| {
+        repeat(&mut MANY_POLICIES.compiler(), NGINX, &to(REMOTE_IP), n);
+    }),
     ("established flow, decapsulated", |n| {
         repeat(&mut no_policies(), UPLINK, &from_peer(), n);
+    }),
+    ("established flow, decapsulated, 10000 policies", |n| {
+        repeat(&mut MANY_POLICIES.compiler(), UPLINK, &from_peer(), n);
     }),
     ("new flow, 0 policies", |n| new_flows(&mut no_policies(), n)),
     ("new flow, 10000 policies", |n| {
@@ -63,6 +62,13 @@ const CASES: [Case; 11] = [
     ("dropped: spoofed source", |n| {
         repeat(&mut no_policies(), NGINX, &spoofed(), n);
     }),
+    ("ARP request answered", |n| {
+        repeat(&mut no_policies(), NGINX, &arp(), n);
+    }),
+    ("looking ahead, a frame of a batch of 64", looks_ahead),
+    ("route lookup among 10", |n| lookups(10, n)),
+    ("route lookup among 5000", |n| lookups(5_000, n)),
+    ("route lookup among 100000", |n| lookups(100_000, n)),
 ];
 
 fn main() -> ExitCode {
@@ -123,10 +129,6 @@ fn collected(case: &str, repetitions: u32) -> Result<i64, String> {
         .ok_or_else(|| format!("expected a line \"Collected : N\" of callgrind, found {said:?}"))
 }
 
-fn no_policies() -> Compiler {
-    Compiler::new(Subjects::Attached, Settings::default())
-}
-
 fn verdicts(policies: u32, repetitions: u32) {
     let size = Size {
         pods: 10_000,
@@ -174,23 +176,26 @@ fn new_flows(compiler: &mut Compiler, repetitions: u32) {
     assert_eq!(created, u64::from(repetitions), "every frame begins a flow");
 }
 
+/// Enough flows that it is worth while.
+fn looks_ahead(repetitions: u32) {
+    let (world, mut local) = (world_in(&mut no_policies(), 1), local(32_768));
+    cases()[1].fill(&world, &mut local, 32_768);
+    let batch = vec![to(REMOTE_IP); 64];
+    for _ in 0..repetitions / 64 {
+        local.look_ahead(black_box(&batch));
+    }
+}
+
+/// Of addresses inside the blocks, in no order.
+fn lookups(routes: u32, repetitions: u32) {
+    let fib = fib(routes);
+    for at in 0..repetitions {
+        let inside = mixed(at) % (routes << 6);
+        black_box(fib.lookup((0x0a00_0100 + inside).into()));
+    }
+}
+
 fn walk(world: &Snapshot, local: &mut Local, port: PortId, template: &Frame, frame: &mut Frame) {
     frame.copy_from(black_box(template));
-    black_box(forward(world, local, Time::from_secs(10), port, frame));
-}
-
-fn to(dst: std::net::Ipv4Addr) -> Frame {
-    let packet = build::udp(NGINX_IP, dst, 4000, 53, &[0; 18]);
-    Frame::from_ethernet(&build::ethernet(NGINX_MAC, GATEWAY_MAC, &packet))
-}
-
-fn spoofed() -> Frame {
-    let packet = build::udp(REMOTE_IP, OTHER_IP, 4000, 53, &[0; 18]);
-    Frame::from_ethernet(&build::ethernet(NGINX_MAC, GATEWAY_MAC, &packet))
-}
-
-fn from_peer() -> Frame {
-    let inner = build::udp(REMOTE_IP, NGINX_IP, 4000, 53, &[0; 18]);
-    let outer = build::ipip(PEER_IP, NODE_IP, &inner);
-    Frame::from_ethernet(&build::ethernet(PEER_MAC, UPLINK_MAC, &outer))
+    black_box(&forward(world, local, NOW, port, frame));
 }
