@@ -254,6 +254,46 @@ fn a_connection_is_picked_up_from_either_end_after_a_restart() {
     }
 }
 
+#[test]
+fn a_reply_that_speaks_first_after_a_restart_goes_to_the_node_that_began() {
+    let mut house = House::walk_through();
+    house.policy(&manifest(
+        "silent",
+        "{matchLabels: {app: nginx}}",
+        "Egress",
+        "",
+    ));
+    house.restart(M02);
+    house
+        .pod_sends(NGINX, &to_client(ACK))
+        .only_at_pod(NGINX_MANUAL);
+    house
+        .pod_sends(NGINX_MANUAL, &to_server(ACK))
+        .only_at_pod(NGINX);
+}
+
+#[test]
+fn who_repeats_himself_to_a_pod_that_is_gone_begins_nothing() {
+    let mut house = House::walk_through();
+    house.policy(&manifest(
+        "silent",
+        "{matchLabels: {app: client}}",
+        "Egress",
+        "",
+    ));
+    house.edit(M02, |description| {
+        description.workloads.retain(|pod| pod.address != NGINX);
+    });
+    house.restart(M02);
+    house
+        .pod_sends(NGINX_MANUAL, &to_server(ACK))
+        .died_of(M02, DropReason::NoWorkload);
+    house
+        .pod_sends(CLIENT, &build::tcp(CLIENT, NGINX, 1, 80, ACK, 0, b""))
+        .died_of(M02, DropReason::PolicyEgress);
+    assert!(states(&house, M02).is_empty());
+}
+
 /// Which end began a connection cannot be told from a segment of its middle.
 #[test]
 fn long_after_the_start_a_connection_from_the_middle_must_be_allowed_from_either_end() {

@@ -109,10 +109,9 @@ fn begin(
     }
     let key = original(world, local, now, arrived)?;
     let reversed = key != flow.key;
-    let origin = if reversed {
-        port_of(world, key.src)
-    } else {
-        arrived.port
+    let origin = match reversed {
+        true => port_of(world, key.src).ok_or(DropReason::NoRoute)?,
+        false => arrived.port,
     };
     let direction = if reversed {
         Direction::Reply
@@ -160,7 +159,11 @@ fn original(
         return seen;
     }
     let reversed = flow.key.reversed();
-    let other = ask(&reversed, port_of(world, reversed.src), None).map(|_| reversed);
+    // Nobody there who could have begun it; the route will say so.
+    let Some(port) = port_of(world, reversed.src) else {
+        return seen;
+    };
+    let other = ask(&reversed, port, None).map(|_| reversed);
     match now < local.pick_up_until {
         true => seen.or(other.or(seen)),
         false => other.and(seen),
@@ -234,10 +237,10 @@ fn related(
     Ok(route::choose(world, arrived, origin, quoted.opposite())?)
 }
 
-/// The port a workload's packets come in by; the host's for everyone else.
-fn port_of(world: &Snapshot, address: Ipv4Addr) -> PortId {
-    let adjacency = route::workload_at(world, address).unwrap_or(world.node.host);
-    world.adjacency(adjacency).port
+/// The port that packets from this address come in by; none where nobody is.
+fn port_of(world: &Snapshot, address: Ipv4Addr) -> Option<PortId> {
+    let adjacency = route::by_prefix(world, address).ok()?;
+    Some(world.adjacency(adjacency).port)
 }
 
 fn stray(transport: Transport) -> DropReason {
