@@ -63,7 +63,8 @@ impl Case {
     pub fn write(&self, flow: u32, frame: &mut Frame) {
         frame.copy_from(&self.frame);
         if let Some(at) = self.ports_at {
-            let ports = [(flow >> 16) as u16 + 1, flow as u16].map(u16::to_be_bytes);
+            // A destination port below 4789: pods may send no VXLAN.
+            let ports = [flow as u16, (flow >> 16) as u16 + 1].map(u16::to_be_bytes);
             frame.packet_mut()[at..at + 4].copy_from_slice(ports.as_flattened());
         }
     }
