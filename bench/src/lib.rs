@@ -17,7 +17,7 @@ use dataplane::{
 };
 use packet::MacAddr;
 use policy::model::Pod;
-use policy::{Compiler, Object, Settings, Subjects};
+use policy::{Compiler, Object};
 
 use crate::cluster::Size;
 
@@ -43,15 +43,6 @@ pub const NGINX_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 pub const UPLINK_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 7]);
 /// The peer's MAC address.
 pub const PEER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 8]);
-
-/// The world as of `generation`, without policies.
-#[must_use]
-pub fn world(generation: u32) -> Snapshot {
-    world_in(
-        &mut Compiler::new(Subjects::Attached, Settings::default()),
-        generation,
-    )
-}
 
 /// The world as of `generation`, with the policies of a cluster that has an application in its
 /// first namespace: the two pods and the remote one are of that application.

@@ -9,7 +9,7 @@ use crate::ids::{Generation, PortId};
 use crate::local::Local;
 use crate::snapshot::{PortKind, Snapshot};
 
-/// Slots looked at in one call: some ten microseconds.
+/// Slots looked at in one call: 256 KiB of flows at most.
 const SLOTS: usize = 2048;
 
 /// How far the sweep has come.

@@ -10,7 +10,6 @@
 mod habit;
 
 use std::io;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use dataplane::{PortId, Time};
@@ -58,11 +57,6 @@ impl Lookout {
             spin,
             clock,
         })
-    }
-
-    /// Reports `token` when `fd` has something.
-    pub(super) fn add(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
-        self.poller.add(fd, token)
     }
 
     /// How many had something when last looked.

@@ -67,7 +67,9 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(parts: Parts) -> std::io::Result<Self> {
         let lookout = Lookout::new(parts.clock, parts.spin)?;
-        lookout.add(parts.shared.wakers[parts.index].fd(), WAKER)?;
+        lookout
+            .poller
+            .add(parts.shared.wakers[parts.index].fd(), WAKER)?;
         let frames = |count| std::iter::repeat_with(Frame::new).take(count).collect();
         Ok(Self {
             lookout,
@@ -372,7 +374,7 @@ impl Worker {
     fn open(&mut self, id: PortId, io: Box<dyn PortIo>, counters: Arc<PortCounters>) {
         self.close(id);
         if let Some(fd) = io.poll_fd()
-            && let Err(error) = self.lookout.add(fd, id.0.into())
+            && let Err(error) = self.lookout.poller.add(fd, id.0.into())
         {
             tracing::error!(port = io.name(), %error, "port cannot be polled and stays silent");
         }

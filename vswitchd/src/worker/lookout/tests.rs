@@ -9,8 +9,8 @@ const THERE: u64 = 3;
 fn post(spin: Duration) -> (Lookout, Waker, Waker) {
     let lookout = Lookout::new(Clock::start(), spin).unwrap();
     let (here, there) = (Waker::new().unwrap(), Waker::new().unwrap());
-    lookout.add(here.fd(), HERE).unwrap();
-    lookout.add(there.fd(), THERE).unwrap();
+    lookout.poller.add(here.fd(), HERE).unwrap();
+    lookout.poller.add(there.fd(), THERE).unwrap();
     (lookout, here, there)
 }
 
