@@ -244,12 +244,14 @@ impl fmt::Display for Summary {
         for node in &self.nodes {
             writeln!(
                 f,
-                "  {:9} RSS {} KiB before, {} warm, {} at the end of the load, {} after; {} descriptors, {} flows left and {} with a pod that went silently from the other node",
+                "  {:9} RSS {} KiB before, {} warm, {} at the end of the load, {} after; heap {} KiB warm, {} at the end; {} descriptors, {} flows left and {} with a pod that went silently from the other node",
                 node.name,
                 node.before.rss_kib,
                 node.warm.rss_kib,
                 node.loaded.rss_kib,
                 node.after.rss_kib,
+                node.warm.heap_kib,
+                node.loaded.heap_kib,
                 node.after.descriptors,
                 node.flows_left.len(),
                 node.flows_of_silent.len()

@@ -3,12 +3,15 @@
 use super::{
     changes,
     summary::{Datagrams, Node, Summary},
+    vitals::Held,
 };
 
-/// How much a daemon may grow between the end of the warm-up and that of the load.
+/// How much a daemon may grow between the end of the warm-up and that of the load: its heap, and apart from that what it has touched
+/// elsewhere. What it touches of its heap is not growth: a frame's buffer of 64 KiB is allocated at the start and becomes resident page by
+/// page, when the first frame comes that is so long.
 pub const GROWTH_KIB: u64 = 2048;
-/// The same where the run is shorter than [`LONG_SECONDS`]: buffers and the flow table are allocated at the start and
-/// touched for the first time as the load comes to need them, which looks like growth.
+/// The same outside the heap where the run is shorter than [`LONG_SECONDS`]: the flow table is touched for the first time as the
+/// load comes to need it.
 pub const GROWTH_OF_A_SHORT_RUN_KIB: u64 = 16 * 1024;
 const LONG_SECONDS: u64 = 300;
 /// Idle threads that the runtime of the admin socket may keep for the next question.
@@ -208,12 +211,22 @@ fn growth(seconds: u64, node: &Node, found: &mut Vec<String>) {
     } else {
         GROWTH_KIB
     };
-    let growth = node.loaded.rss_kib.saturating_sub(node.warm.rss_kib);
-    if growth > bound {
-        let (name, warm) = (&node.name, node.warm.rss_kib);
-        found.push(format!(
-            "{name}: grew by {growth} KiB after the warm-up, from {warm} KiB"
-        ));
+    for (what, held, bound) in [
+        (
+            "heap",
+            (|held| held.heap_kib) as fn(&Held) -> u64,
+            GROWTH_KIB,
+        ),
+        ("memory outside its heap", Held::outside_heap_kib, bound),
+    ] {
+        let warm = held(&node.warm);
+        let growth = held(&node.loaded).saturating_sub(warm);
+        if growth > bound {
+            let name = &node.name;
+            found.push(format!(
+                "{name}: {what} grew by {growth} KiB after the warm-up, from {warm} KiB"
+            ));
+        }
     }
 }
 

@@ -18,12 +18,24 @@ const EVERY_FLOW: usize = 10_000_000;
 /// What a daemon holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
-    /// Resident memory.
+    /// Resident memory, in KiB.
     pub rss_kib: u64,
+    /// What the allocator holds as its heap, touched or not, in KiB.
+    pub heap_kib: u64,
+    /// How much of that has been touched, in KiB; part of `rss_kib`.
+    pub touched_kib: u64,
     /// Open descriptors.
     pub descriptors: u64,
     /// Threads.
     pub threads: u64,
+}
+
+impl Held {
+    /// What it has touched besides its heap, in KiB.
+    #[must_use]
+    pub fn outside_heap_kib(&self) -> u64 {
+        self.rss_kib.saturating_sub(self.touched_kib)
+    }
 }
 
 /// What a daemon has counted.
@@ -63,10 +75,15 @@ impl World {
         let folder = self.lab.sandbox().path(format!("/proc/{pid}"));
         let status = fs::read_to_string(folder.join("status"))
             .map_err(io_error("cannot read a daemon's status"))?;
+        let maps = fs::read_to_string(folder.join("smaps"))
+            .map_err(io_error("cannot read a daemon's memory map"))?;
+        let heap = heap_of(&maps);
         let descriptors = fs::read_dir(folder.join("fd"))
             .map_err(io_error("cannot count a daemon's descriptors"))?;
         Ok(Held {
             rss_kib: status_number(&status, "VmRSS:"),
+            heap_kib: status_number(heap, "Size:"),
+            touched_kib: status_number(heap, "Rss:"),
             descriptors: descriptors.count() as u64,
             threads: status_number(&status, "Threads:"),
         })
@@ -196,6 +213,11 @@ fn word(row: &Map<String, Value>, key: &str) -> String {
     row[key].as_str().unwrap_or("").to_owned()
 }
 
+/// The lines about the heap; none where the allocator has not asked for one.
+fn heap_of(maps: &str) -> &str {
+    maps.split_once("[heap]").map_or("", |(_, heap)| heap)
+}
+
 fn status_number(status: &str, key: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(key));
     let number = line.and_then(|line| line.split_whitespace().next());
@@ -287,5 +309,15 @@ mod tests {
         let rose = now.since(&before);
         assert_eq!(rose.drops, [("ttl_exceeded".to_owned(), 1)].into());
         assert_eq!(rose.all(|port| port.rx_frames), 5);
+    }
+
+    #[test]
+    fn the_heap_is_found_in_a_memory_map() {
+        let maps = "5555-5556 r-xp 0 0:0 1 /bin/x\nSize: 4 kB\nRss: 4 kB\n\
+                    6000-7000 rw-p 0 0:0 0    [heap]\nSize:    132 kB\nRss:   24 kB\n\
+                    8000-9000 rw-p 0 0:0 0    [stack]\nSize: 8 kB\nRss: 8 kB\n";
+        assert_eq!(status_number(heap_of(maps), "Size:"), 132);
+        assert_eq!(status_number(heap_of(maps), "Rss:"), 24);
+        assert_eq!(status_number(heap_of("no such line"), "Size:"), 0);
     }
 }

@@ -22,6 +22,8 @@ fn way(is_paced: bool, sent: u64, received: u64) -> Datagrams {
 fn node() -> Node {
     let held = Held {
         rss_kib: 20_000,
+        heap_kib: 30_000,
+        touched_kib: 15_000,
         descriptors: 30,
         threads: 5,
     };
@@ -155,6 +157,14 @@ fn a_round_may_be_slow_and_more_only_one_in_a_hundred() {
 }
 
 #[test]
+fn a_buffer_that_becomes_resident_is_no_growth() {
+    let mut summary = clean();
+    let loaded = &mut summary.nodes[0].loaded;
+    (loaded.rss_kib, loaded.touched_kib) = (30_000, 25_000);
+    assert_eq!(violations(&summary), Vec::<String>::new());
+}
+
+#[test]
 fn a_short_run_may_touch_what_it_has_for_the_first_time() {
     let mut summary = clean();
     summary.nodes[0].loaded.rss_kib += GROWTH_OF_A_SHORT_RUN_KIB;
@@ -177,6 +187,7 @@ fn every_other_rule_can_be_broken() {
     broken_by(|summary| summary.changes.errors.push("not obeyed".into()));
     broken_by(|summary| summary.changes.asked = 1);
     broken_by(|summary| summary.nodes[0].loaded.rss_kib += GROWTH_KIB + 1);
+    broken_by(|summary| summary.nodes[0].loaded.heap_kib += GROWTH_KIB + 1);
     broken_by(|summary| summary.nodes[0].after.descriptors += 1);
     broken_by(|summary| summary.nodes[0].after.threads += SPARE_THREADS + 1);
     broken_by(|summary| summary.nodes[0].flows_left = vec![String::new()]);
