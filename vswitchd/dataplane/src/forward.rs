@@ -8,6 +8,7 @@ use crate::arrived::{Arrived, From};
 use crate::drop_reason::DropReason;
 use crate::ids::{PeerId, PortId};
 use crate::local::Local;
+use crate::notebook::{Note, Notebook, Point};
 use crate::snapshot::Snapshot;
 use crate::stage::{
     Instead, Refusal, Walked, answer, arrive, flow_of, judge, link, short_way, source, transmit,
@@ -71,6 +72,41 @@ pub fn resume(
     end(world, local, now, arrived.port, frame, walked)
 }
 
+/// The walk of [`forward`], written down: same action, same frame, same state
+/// after it, counters included. The notebook is emptied first. It takes the
+/// long way whatever the frame is, so it costs several times as much.
+pub fn observe(
+    world: &Snapshot,
+    local: &mut Local,
+    now: Time,
+    port: PortId,
+    frame: &mut Frame,
+    notebook: &mut Notebook,
+) -> Action {
+    local.observer.begin(notebook);
+    let action = long_way(world, local, now, port, frame);
+    local.observer.note(|| Note::Ended(action));
+    local.observer.end(notebook);
+    action
+}
+
+/// The walk of [`resume`], written down as by [`observe`].
+pub fn observe_resumed(
+    world: &Snapshot,
+    local: &mut Local,
+    now: Time,
+    arrived: Arrived,
+    frame: &mut Frame,
+    notebook: &mut Notebook,
+) -> Action {
+    local.observer.begin(notebook);
+    local.observer.note(|| Note::Resumed { port: arrived.port });
+    let action = resume(world, local, now, arrived, frame);
+    local.observer.note(|| Note::Ended(action));
+    local.observer.end(notebook);
+    action
+}
+
 /// From a packet whose source has been verified to its way out.
 fn go_on(
     world: &Snapshot,
@@ -90,9 +126,19 @@ fn go_on(
     frame
         .check_offload(header)
         .map_err(|_| DropReason::OffloadForged)?;
+    local.observer.note(|| Note::SourceVerified {
+        port: from.port,
+        peer: (from.peer != PeerId::NONE).then_some(from.peer),
+        src: header.src,
+    });
     let flow = flow_of::read(local, now, frame.packet(), header)?;
     let arrived = Arrived::new(from, header, flow);
     let owner = arrived.owner(local.workers);
+    local.observer.note(|| Note::Flow {
+        key: flow.key,
+        is_error: flow.is_error,
+        owner,
+    });
     if owner != local.worker {
         local.counters().handed_off.add(1);
         let punt = Punt::Worker(owner, arrived);
@@ -110,6 +156,7 @@ fn proceed(
     frame: &mut Frame,
 ) -> Walked {
     let way = judge::decide(world, local, now, arrived, frame.packet_len())?;
+    local.observer.look(Point::PostPolicy, frame);
     transmit::send(world, local, arrived.from_host, way, frame)
 }
 
@@ -137,6 +184,8 @@ fn refuse(
     refusal: Refusal,
 ) -> Action {
     local.counters().drop(refusal.reason);
+    local.observer.note(|| Note::Refused(refusal.reason));
+    local.observer.look(Point::Drop, frame);
     answer::answer(world, local, now, port, frame, refusal).unwrap_or(Action::Drop(refusal.reason))
 }
 

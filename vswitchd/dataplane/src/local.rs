@@ -8,6 +8,7 @@ use crate::counters::Counters;
 use crate::fragments::Fragments;
 use crate::ids::{PeerId, PortId, WorkerId};
 use crate::limiter::{Limiters, Purpose};
+use crate::notebook::Observer;
 use crate::reassembly::Reassembly;
 use crate::sweep::Sweep;
 use crate::time::Time;
@@ -61,6 +62,7 @@ pub struct Local {
     limiters: Vec<Limiters>,
     events: Vec<Event>,
     counters: Arc<Counters>,
+    pub(crate) observer: Observer,
 }
 
 impl Local {
@@ -78,6 +80,7 @@ impl Local {
             limiters: Vec::new(),
             events: Vec::with_capacity(MAX_EVENTS),
             counters,
+            observer: Observer::default(),
         }
     }
 

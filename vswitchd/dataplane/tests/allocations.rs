@@ -1,7 +1,7 @@
 //! The walk allocates nothing per packet.
 
 use allocation_counter::measure;
-use dataplane::{Action, DropReason, GATEWAY_MAC, PortId, Punt};
+use dataplane::{Action, DropReason, GATEWAY_MAC, Notebook, PortId, Punt};
 use packet::icmpv4::Message;
 use packet::transport::TcpFlags;
 use packet::{Frame, build};
@@ -171,4 +171,31 @@ fn what_is_too_big_is_left_to_the_slow_path_without_allocating() {
     });
     let action = walks_without_allocating(&mut house, port, &from_nginx(&packet), 100, same);
     assert!(matches!(action, Action::Punt(Punt::Cut(_))), "{action:?}");
+}
+
+#[test]
+fn a_walk_that_is_written_down_allocates_nothing_once_the_notebook_is_warm() {
+    let mut house = House::walk_through();
+    let port = nginx_port(&house);
+    let packets = [
+        build::tcp(NGINX, NGINX_MANUAL, 1, 80, TcpFlags::SYN, 0, &[0; 1000]),
+        build::udp(NGINX, [10, 244, 7, 7].into(), 1, 2, b"no route"),
+        build::udp(CLIENT, NGINX, 1, 2, b"spoofed"),
+    ];
+    let originals = packets.map(|packet| from_nginx(&packet));
+    let mut notebook = Notebook::new(128);
+    let mut frame = Frame::new();
+    let (now, node) = (house.now, &mut house.nodes[M02]);
+    let mut round = || {
+        for original in &originals {
+            frame.copy_from(original);
+            let worker = node.fan_out(port, &frame);
+            let local = &mut node.workers[worker];
+            dataplane::observe(&node.world, local, now, port, &mut frame, &mut notebook);
+        }
+    };
+    round();
+    let info = measure(|| (0..300).for_each(|_| round()));
+    assert_eq!(info.count_total, 0, "{info:?}");
+    assert_eq!(notebook.refused(), Some(DropReason::SpoofedSource));
 }

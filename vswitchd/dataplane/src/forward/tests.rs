@@ -1,5 +1,7 @@
 //! The short way is only shorter: whatever comes, it ends as the long way ends.
 
+mod observed;
+
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;

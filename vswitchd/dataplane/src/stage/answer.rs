@@ -14,6 +14,7 @@ use crate::drop_reason::Answer;
 use crate::ids::{AdjacencyId, PortId};
 use crate::limiter::Purpose;
 use crate::local::Local;
+use crate::notebook::{self, Note};
 use crate::snapshot::{PortKind, Snapshot};
 use crate::time::Time;
 
@@ -47,6 +48,7 @@ pub(crate) fn answer(
     let back = way_back(world, port, &about)?;
     let may = local.may_answer(port, purpose, now);
     count(local, purpose, may);
+    local.observer.note(|| Note::Answered(written(&told, may)));
     if !may {
         return None;
     }
@@ -55,6 +57,15 @@ pub(crate) fn answer(
         Told::Reset(reset) => reset.replace(frame),
     }
     Some(transmit::dress(local, world.adjacency(back), frame))
+}
+
+/// What the notebook says of it.
+fn written(told: &Told, may: bool) -> notebook::Told {
+    match told {
+        _ if !may => notebook::Told::Limited,
+        Told::Error(message) => notebook::Told::Error(*message),
+        Told::Reset(_) => notebook::Told::Reset,
+    }
 }
 
 /// Which limit the answer falls under; `None` when there is to be none.

@@ -9,6 +9,7 @@ use crate::action::Action;
 use crate::drop_reason::DropReason;
 use crate::ids::PortId;
 use crate::local::Local;
+use crate::notebook::Note;
 use crate::snapshot::Workload;
 
 /// Answers a workload's ARP request with ee:ee:ee:ee:ee:ee (RFC 826, RFC
@@ -16,7 +17,7 @@ use crate::snapshot::Workload;
 /// right answer to duplicate address detection (RFC 5227), and Calico keeps
 /// silent too.
 pub(crate) fn answer(
-    local: &Local,
+    local: &mut Local,
     port: PortId,
     workload: &Workload,
     link: &Header,
@@ -51,5 +52,8 @@ pub(crate) fn answer(
     frame.replace_packet(&reply.emit());
     frame.set_link(&header.emit());
     local.counters().arp_answered.add(1);
+    local.observer.note(|| Note::ArpAnswered {
+        target: request.target_ip,
+    });
     Ok(Action::Transmit(port))
 }

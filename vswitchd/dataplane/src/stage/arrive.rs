@@ -12,6 +12,7 @@ use crate::arrived::From;
 use crate::drop_reason::DropReason;
 use crate::ids::{PeerId, PortId};
 use crate::local::Local;
+use crate::notebook::Note;
 use crate::snapshot::{PortKind, Snapshot, Workload};
 use crate::time::Time;
 
@@ -38,7 +39,7 @@ pub(crate) fn verified(
 }
 
 /// A pod's packets begin with one link header, from the pod to its gateway.
-fn from_workload(local: &Local, port: PortId, workload: &Workload, frame: &mut Frame) -> Took {
+fn from_workload(local: &mut Local, port: PortId, workload: &Workload, frame: &mut Frame) -> Took {
     if !link::is(frame, &workload.link) {
         return Err(not_to_gateway(local, port, workload, frame));
     }
@@ -48,7 +49,12 @@ fn from_workload(local: &Local, port: PortId, workload: &Workload, frame: &mut F
 }
 
 /// A frame with another link header: ARP, or one that goes no further.
-fn not_to_gateway(local: &Local, port: PortId, workload: &Workload, frame: &mut Frame) -> Instead {
+fn not_to_gateway(
+    local: &mut Local,
+    port: PortId,
+    workload: &Workload,
+    frame: &mut Frame,
+) -> Instead {
     let link = match link::read(frame) {
         Ok(link) => link,
         Err(reason) => return reason.into(),
@@ -81,6 +87,9 @@ fn from_uplink(
         true => tunnel::strip(world, frame, &outer)?,
         false => unusual_from_uplink(world, local, now, port, frame)?,
     };
+    if peer != PeerId::NONE {
+        local.observer.note(|| Note::Decapsulated { peer });
+    }
     Ok((From::peer(port, peer), header))
 }
 

@@ -12,6 +12,7 @@ use crate::denied::Denied;
 use crate::drop_reason::DropReason;
 use crate::ids::{AdjacencyId, PortId};
 use crate::local::Local;
+use crate::notebook::{Choice, Forgotten, Note};
 use crate::snapshot::Snapshot;
 use crate::time::Time;
 
@@ -29,7 +30,7 @@ pub(crate) fn decide(
         Some((id, quoted)) if flow.is_error => related(world, local, now, arrived, id, quoted),
         Some((id, _)) if flow.transport.opens() && local.flows.flow(id).state.is_over() => {
             original(world, local, now, arrived)?;
-            local.flows.remove(id);
+            forget(local, id, Forgotten::Over);
             begin(world, local, now, arrived, bytes)
         }
         Some((id, direction)) => known(world, local, now, arrived, id, direction, bytes),
@@ -48,9 +49,10 @@ fn known(
     direction: Direction,
     bytes: usize,
 ) -> Result<AdjacencyId, Refusal> {
+    write_known(local, id, direction);
     if local.flows.flow(id).judged != world.generation {
         if is_inherited(world, local, id) {
-            local.flows.remove(id);
+            forget(local, id, Forgotten::Inherited);
             return begin(world, local, now, arrived, bytes);
         }
         judge_again(world, local, now, id);
@@ -62,9 +64,10 @@ fn known(
         };
         if let Err(denied) = begins {
             local.flows.touch(id, now);
+            local.observer.note(|| Note::StaysCut(denied.reason));
             return Err(denied.into());
         }
-        local.flows.remove(id);
+        forget(local, id, Forgotten::Cut);
         return begin(world, local, now, arrived, bytes);
     }
     if local.flows.flow(id).kept && arrived.flow.transport.opens() {
@@ -75,14 +78,44 @@ fn known(
         .track(id, direction, arrived.flow.transport, now)
         .map_err(|Refused| DropReason::TcpFlags)?;
     flow.count(direction, bytes);
+    local.observer.note(|| Note::State(flow.state));
     let origin = flow.origin;
     let way = flow.way(direction);
     let from = (arrived.port, arrived.sent_by);
-    if way.generation != world.generation || (way.arrived_by, way.sent_by) != from {
+    let is_old = way.generation != world.generation || (way.arrived_by, way.sent_by) != from;
+    if is_old {
         let adjacency = route::choose(world, arrived, origin, direction)?;
         *way = settle(world, arrived, adjacency);
     }
-    Ok(way.adjacency)
+    let adjacency = way.adjacency;
+    let choice = match is_old {
+        true => Choice::Looked,
+        false => Choice::Remembered,
+    };
+    write_route(local, arrived, adjacency, choice);
+    Ok(adjacency)
+}
+
+fn write_known(local: &mut Local, id: FlowId, direction: Direction) {
+    let flow = local.flows.flow(id);
+    local.observer.note(|| Note::Known {
+        state: flow.state,
+        direction,
+        judged: flow.judged,
+    });
+}
+
+fn write_route(local: &mut Local, arrived: &Arrived, adjacency: AdjacencyId, choice: Choice) {
+    local.observer.note(|| Note::Route {
+        dst: arrived.dst,
+        adjacency,
+        choice,
+    });
+}
+
+fn forget(local: &mut Local, id: FlowId, why: Forgotten) {
+    local.flows.remove(id);
+    local.observer.note(|| Note::Forgotten(why));
 }
 
 /// The decision about packets like this one, until the next generation.
@@ -107,6 +140,10 @@ fn begin(
     if !flow.may_begin {
         return Err(stray(flow.transport).into());
     }
+    local.observer.note(|| Note::New {
+        is_midstream: flow.transport.is_midstream(),
+        either_end: now < local.pick_up_until,
+    });
     let key = original(world, local, now, arrived)?;
     let reversed = key != flow.key;
     let origin = match reversed {
@@ -128,9 +165,11 @@ fn begin(
     (entry.born, entry.judged) = (world.generation, world.generation);
     entry.icmp_code = flow.icmp.map_or(0, |(_, code)| code);
     entry.count(direction, bytes);
+    local.observer.note(|| Note::State(entry.state));
     *entry.way(direction) = settle(world, arrived, adjacency);
     local.counters().flows_created.add(1);
     local.counters().flows_evicted.add(evicted.into());
+    write_route(local, arrived, adjacency, Choice::Looked);
     Ok(adjacency)
 }
 
@@ -140,19 +179,19 @@ fn begin(
 /// connection was allowed before, and this is how it survives the restart.
 fn original(
     world: &Snapshot,
-    local: &Local,
+    local: &mut Local,
     now: Time,
     arrived: &Arrived,
 ) -> Result<FlowKey, Denied> {
     let flow = &arrived.flow;
-    let ask = |key, origin, icmp| {
+    let mut ask = |key, origin, icmp| {
         let question = Question {
             key,
             origin,
             icmp,
             is_established: false,
         };
-        policy::ask(world, &question)
+        policy::ask(world, &mut local.observer, &question)
     };
     let seen = ask(&flow.key, arrived.port, flow.icmp).map(|_| flow.key);
     if !flow.transport.is_midstream() {
@@ -194,7 +233,8 @@ fn judge_again(world: &Snapshot, local: &mut Local, now: Time, id: FlowId) {
         icmp: (key.protocol == packet::Protocol::ICMP).then_some(icmp),
         is_established: !was_cut,
     };
-    let standing = policy::ask(world, &question);
+    local.observer.note(|| Note::JudgedAgain);
+    let standing = policy::ask(world, &mut local.observer, &question);
     let is_kept = standing == Ok(Standing::Kept);
     flow.judged = world.generation;
     (flow.denied, flow.kept) = (standing.err(), is_kept);
@@ -220,21 +260,26 @@ fn related(
     id: FlowId,
     quoted: Direction,
 ) -> Result<AdjacencyId, Refusal> {
+    write_known(local, id, quoted.opposite());
     if local.flows.flow(id).judged != world.generation {
         if is_inherited(world, local, id) {
-            local.flows.remove(id);
+            forget(local, id, Forgotten::Inherited);
             return Err(DropReason::IcmpUnrelated.into());
         }
         judge_again(world, local, now, id);
     }
     if let Some(denied) = local.flows.flow(id).denied {
+        local.observer.note(|| Note::StaysCut(denied.reason));
         return Err(denied.into());
     }
     if arrived.dst != arrived.flow.key.src {
         return Err(DropReason::IcmpUnrelated.into());
     }
     let origin = local.flows.flow(id).origin;
-    Ok(route::choose(world, arrived, origin, quoted.opposite())?)
+    local.observer.note(|| Note::Related);
+    let adjacency = route::choose(world, arrived, origin, quoted.opposite())?;
+    write_route(local, arrived, adjacency, Choice::Looked);
+    Ok(adjacency)
 }
 
 /// The port that packets from this address come in by; none where nobody is.

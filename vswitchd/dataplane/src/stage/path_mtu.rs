@@ -8,6 +8,7 @@ use crate::action::{Action, Punt};
 use crate::drop_reason::DropReason;
 use crate::ids::PortId;
 use crate::local::{Event, Local};
+use crate::notebook::Note;
 use crate::snapshot::Snapshot;
 use crate::time::Time;
 
@@ -54,6 +55,7 @@ pub(crate) fn take(
         address: outer.dst,
         mtu_bytes,
     });
+    local.observer.note(|| Note::PathMtu { peer, mtu_bytes });
     let inner_at = header.header_len + icmpv4::HEADER_LEN + outer.header_len;
     frame.pull_packet(inner_at.min(frame.packet_len()));
     if !is_from_here(world, frame) {

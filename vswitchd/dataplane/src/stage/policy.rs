@@ -10,6 +10,7 @@ use super::route;
 use crate::denied::Denied;
 use crate::drop_reason::DropReason;
 use crate::ids::PortId;
+use crate::notebook::{Note, Observer};
 use crate::snapshot::{PortKind, Snapshot};
 
 /// A flow, as policy is asked about it.
@@ -36,13 +37,24 @@ pub(crate) enum Standing {
 
 /// Asks both ends, as far as they are pods of this node. One that says no and
 /// does not keep the flow decides.
-pub(crate) fn ask(world: &Snapshot, question: &Question<'_>) -> Result<Standing, Denied> {
+pub(crate) fn ask(
+    world: &Snapshot,
+    observer: &mut Observer,
+    question: &Question<'_>,
+) -> Result<Standing, Denied> {
     let mut standing = Standing::Allowed;
     for direction in subjects(world, question).into_iter().flatten() {
         let verdict = verdict(world, question, direction);
+        let is_kept = !verdict.allowed && question.is_established && keeps(&verdict);
+        observer.note(|| Note::Policy {
+            direction,
+            key: *question.key,
+            verdict,
+            is_kept,
+        });
         match verdict.allowed {
             true => {}
-            false if question.is_established && keeps(&verdict) => standing = Standing::Kept,
+            false if is_kept => standing = Standing::Kept,
             false => {
                 return Err(Denied {
                     reason: reason(direction),

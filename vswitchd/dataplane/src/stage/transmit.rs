@@ -10,6 +10,7 @@ use crate::adjacency::Adjacency;
 use crate::drop_reason::DropReason;
 use crate::ids::{AdjacencyId, PortId};
 use crate::local::Local;
+use crate::notebook::{Note, Point};
 use crate::snapshot::Snapshot;
 
 /// Takes the hop, fits the packet to the way and dresses it. The frame holds a
@@ -22,15 +23,29 @@ pub(crate) fn send(
     frame: &mut Frame,
 ) -> Walked {
     let to = world.adjacency(adjacency);
-    if takes_hop(from_host, to) {
+    let takes_hop = takes_hop(from_host, to);
+    local.observer.note(|| Note::Ttl {
+        before: ipv4::ttl(frame.ip_header_mut()),
+        takes_hop,
+    });
+    if takes_hop {
         let header = frame.ip_header_mut();
         if ipv4::ttl(header) <= 1 {
             return Err(DropReason::TtlExceeded.into());
         }
         ipv4::decrement_ttl(header);
     }
+    local.observer.note(|| Note::Mtu {
+        wire_len: frame.wire_packet_len(),
+        mtu_bytes: to.mtu_bytes,
+    });
     if frame.wire_packet_len() > usize::from(to.mtu_bytes) {
-        return Err(too_big(adjacency, to, frame));
+        return Err(too_big(local, adjacency, to, frame));
+    }
+    local.observer.look(Point::PreEncap, frame);
+    if let Some(tunnel) = to.tunnel {
+        let peer = to.peer;
+        local.observer.note(|| Note::Encapsulated { peer, tunnel });
     }
     if to.unresolved {
         return Err(Instead::Finished(dress(local, to, frame)));
@@ -45,7 +60,7 @@ pub(crate) fn takes_hop(from_host: bool, to: &Adjacency) -> bool {
     !from_host && !to.to_host
 }
 
-fn too_big(adjacency: AdjacencyId, to: &Adjacency, frame: &Frame) -> Instead {
+fn too_big(local: &mut Local, adjacency: AdjacencyId, to: &Adjacency, frame: &Frame) -> Instead {
     let may_fragment = ipv4::Header::parse_quoted(frame.packet()).is_ok_and(|ip| !ip.dont_fragment);
     // A super-segment is cut by its sender's rules, so it is always told.
     if !may_fragment || frame.offload.gso.is_some() {
@@ -55,6 +70,7 @@ fn too_big(adjacency: AdjacencyId, to: &Adjacency, frame: &Frame) -> Instead {
         };
         return refusal.into();
     }
+    local.observer.look(Point::PreEncap, frame);
     Instead::Finished(Action::Punt(Punt::Cut(adjacency)))
 }
 
@@ -69,6 +85,10 @@ pub(crate) fn dress(local: &mut Local, to: &Adjacency, frame: &mut Frame) -> Act
         (true, Some(_)) => Action::Punt(Punt::Kernel),
         (true, None) => {
             local.counters().drop(DropReason::UnresolvedNextHop);
+            local
+                .observer
+                .note(|| Note::Refused(DropReason::UnresolvedNextHop));
+            local.observer.look(Point::Drop, frame);
             Action::Drop(DropReason::UnresolvedNextHop)
         }
     }
