@@ -10,7 +10,6 @@ mod newcomers;
 pub mod path_mtu;
 mod policing;
 mod publish;
-mod requests;
 mod segmentation;
 mod update;
 mod view;

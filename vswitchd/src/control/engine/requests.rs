@@ -9,10 +9,11 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::{
-    Engine, Publisher, Update, Workload,
-    engine::{Pending, PendingAttach, answer},
+    Engine,
+    pending::{Pending, PendingAttach, answer, refusal},
 };
 use crate::{
+    control::{Publisher, Update, Workload},
     ipam::{BookError, IpamError, Owner, handle},
     state::Attached,
 };
@@ -23,15 +24,6 @@ const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 const GATEWAY_MAC: MacAddr = MacAddr([0xee; 6]);
 
 type Reply = oneshot::Sender<Response>;
-
-/// A refusal without further details.
-pub(super) fn refusal(code: u32, message: impl Into<String>) -> Response {
-    Response::Error {
-        code,
-        message: message.into(),
-        details: String::new(),
-    }
-}
 
 /// The workload of a stored attachment, at an interface index.
 pub(super) fn workload_of(attached: &Attached, host_index: u32) -> Result<Workload, String> {
