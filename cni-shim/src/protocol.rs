@@ -234,6 +234,27 @@ pub enum Request {
     Shutdown {},
 }
 
+impl Request {
+    /// Its `op`, for the log and for metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Allocate { .. } => "allocate",
+            Self::Attach { .. } => "attach",
+            Self::Detach { .. } => "detach",
+            Self::Check { .. } => "check",
+            Self::Gc { .. } => "gc",
+            Self::Status {} => "status",
+            Self::Show { .. } => "show",
+            Self::Explain { .. } => "explain",
+            Self::Matrix { .. } => "matrix",
+            Self::Eval { .. } => "eval",
+            Self::Doctor {} => "doctor",
+            Self::Shutdown {} => "shutdown",
+        }
+    }
+}
+
 /// What the daemon answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
@@ -321,6 +342,7 @@ mod tests {
             "{\"op\":\"detach\",\"container_id\":\"3f1a\",\"ifname\":\"eth0\"}\n"
         );
         assert_eq!(from_line::<Request>(&line).unwrap(), request);
+        assert_eq!(request.name(), "detach");
     }
 
     #[test]

@@ -31,8 +31,10 @@ use crate::{
         watch::Watch,
     },
     ipam::AddressBook,
+    metrics::{Exporter, Meters},
     show,
     state::Attachments,
+    web::{self, Prober, Site},
     worker::{Switch, SwitchConfig},
 };
 
@@ -57,9 +59,13 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let daemon = Daemon::start(config)?;
     let shutdown = Arc::new(Notify::new());
     let desk = daemon.desk(shutdown.clone());
+    let site = daemon.site(config);
     info!(node = %config.node, socket = %config.socket.display(), "ready");
     let reason = runtime.block_on(async {
         tokio::spawn(server::serve(listener, desk));
+        if let Some(address) = config.metrics_listen {
+            tokio::spawn(web::serve(address, site));
+        }
         until_told(&shutdown).await
     })?;
     info!(reason, "ending; pods keep their state");
@@ -77,6 +83,7 @@ struct Daemon {
     view: Arc<arc_swap::ArcSwap<crate::control::View>>,
     live: Arc<dyn Live>,
     nat: Nat,
+    meters: Arc<Meters>,
 }
 
 impl Daemon {
@@ -85,6 +92,7 @@ impl Daemon {
         let policies = first_policies(config, &mut desired)?;
         let attachments = Attachments::open(&config.state_dir.join("attachments.json"))?;
         let host_mtu = desired.uplink.mtu_bytes.saturating_sub(IPIP_OVERHEAD);
+        let meters = Arc::new(Meters::new()?);
         let switch = SwitchConfig {
             workers: config.workers,
             max_flows: config.max_flows,
@@ -93,6 +101,7 @@ impl Daemon {
             spin: config.spin,
             host_mtu_bytes: u16::try_from(host_mtu).unwrap_or(u16::MAX),
             kernel_encapsulation: config.kernel_encapsulation,
+            meters: meters.clone(),
         };
         let (switch, live, noticed) = Switch::start(&switch, &desired)?;
         prepare_host(&desired, host_mtu)?;
@@ -120,6 +129,7 @@ impl Daemon {
             view,
             live: Arc::new(live),
             nat,
+            meters,
         })
     }
 
@@ -132,7 +142,25 @@ impl Daemon {
             tables: Arc::new(show::table),
             doctor: Arc::new(move |view| health::rows(view, nat.trouble(), &live.segmentation())),
             shutdown,
+            meters: self.meters.clone(),
         }
+    }
+
+    /// What is served over HTTP, where the file asks for it.
+    fn site(&self, config: &Config) -> Site {
+        let exporter = Exporter {
+            view: self.view.clone(),
+            live: self.live.clone(),
+            meters: self.meters.clone(),
+            max_flows: config.max_flows,
+        };
+        let prober = Prober {
+            engine: self.engine.clone(),
+            view: self.view.clone(),
+            live: self.live.clone(),
+            socket: config.socket.clone(),
+        };
+        Site::new(exporter, prober)
     }
 
     /// Ends the engine, and with it the workers and `tunl0`; removes the NAT table.

@@ -10,6 +10,8 @@ pub mod control;
 pub mod doctor;
 pub mod host;
 pub mod ipam;
+pub mod metrics;
 pub mod show;
 pub mod state;
+pub mod web;
 pub mod worker;

@@ -8,7 +8,7 @@ mod policy;
 pub mod server;
 pub mod socket;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use ::policy::ask::Roster;
 use arc_swap::ArcSwap;
@@ -17,7 +17,10 @@ use crossbeam_channel::Sender;
 use serde_json::{Map, Value};
 use tokio::sync::{Notify, oneshot};
 
-use crate::control::{Live, Message, View};
+use crate::{
+    control::{Live, Message, View},
+    metrics::Meters,
+};
 
 /// One row of a table; its keys, in order, are the columns.
 pub type Row = Map<String, Value>;
@@ -44,11 +47,20 @@ pub struct Desk {
     pub doctor: Arc<Examination>,
     /// Told when a client asks the daemon to end.
     pub shutdown: Arc<Notify>,
+    /// Where answers are counted.
+    pub meters: Arc<Meters>,
 }
 
 impl Desk {
-    /// Answers one request. Whatever may block does so away from the socket's thread.
+    /// Answers one request, and counts it. Whatever may block does so away from the socket's thread.
     pub async fn answer(&self, request: Request) -> Response {
+        let (name, start) = (request.name(), Instant::now());
+        let response = self.decide(request).await;
+        self.meters.answered(name, &response, start.elapsed());
+        response
+    }
+
+    async fn decide(&self, request: Request) -> Response {
         match request {
             Request::Show { what, limit } => self.apart(move |desk| desk.show(&what, limit)).await,
             Request::Explain { from, to, traffic } => {

@@ -1,6 +1,6 @@
 //! What the keys' values may be: the sentence an operator reads, and the reading.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::Ipv4Net;
 use policy::model::{Established, Reply};
@@ -159,6 +159,14 @@ pub(super) const ESTABLISHED: Expect<Established> = Expect {
         "recheck" => Some(Established::Recheck),
         "keep" => Some(Established::Keep),
         _ => None,
+    },
+};
+
+pub(super) const LISTEN: Expect<SocketAddr> = Expect {
+    what: "an address and a port from 1 to 65535, such as \"127.0.0.1:10244\"",
+    read: |value| {
+        let listen: SocketAddr = value.as_str()?.parse().ok()?;
+        (listen.port() != 0).then_some(listen)
     },
 };
 

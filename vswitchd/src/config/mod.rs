@@ -14,7 +14,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use parse::parse;
 
 use std::{
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -54,6 +54,8 @@ pub struct Config {
     pub mtu_bytes: Option<u32>,
     /// How the log looks.
     pub log: Log,
+    /// Where metrics and probes are served over HTTP; `None` = nowhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// Address pools, in the file's order.
     pub pools: Vec<Pool>,
     /// The other nodes, in the file's order.

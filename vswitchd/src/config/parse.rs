@@ -1,6 +1,7 @@
 //! From the text of a file to a [`Config`]: every key, its shape, and how the keys fit together.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,8 +14,8 @@ use super::{
     Config, ConfigErrors, IpipMode, Log, LogFormat, Peer, Pool, Timeouts,
     expect::{
         ABSOLUTE_PATH, BLOCK_SIZE, BLOCKS_PER_NODE, BOOLEAN, ESTABLISHED, HOST_ADDRESS, INTERFACE,
-        IPIP_MODE, KERNEL_ENCAPSULATION, LOG_FORMAT, LOG_LEVEL, MAX_FLOWS, MTU, NAME, NETWORK,
-        NODE_NAME, REPLY, SECONDS, SPIN, WORKERS,
+        IPIP_MODE, KERNEL_ENCAPSULATION, LISTEN, LOG_FORMAT, LOG_LEVEL, MAX_FLOWS, MTU, NAME,
+        NETWORK, NODE_NAME, REPLY, SECONDS, SPIN, WORKERS,
     },
     reader::{At, Mistakes, Section},
 };
@@ -68,6 +69,7 @@ fn read_config<'t>(
     let policy = read_policy(mistakes, &mut root);
     let mtu = root.optional(mistakes, "mtu", &MTU);
     let log = read_log(mistakes, &mut root);
+    let metrics_listen = read_metrics(mistakes, &mut root);
     let pools = read_pools(mistakes, &mut root);
     let peers = read_peers(mistakes, &mut root);
     let max_flows = read_max_flows(mistakes, &mut root);
@@ -94,6 +96,7 @@ fn read_config<'t>(
         policy,
         mtu_bytes: mtu.map(|at| at.value).filter(|mtu| *mtu != 0),
         log,
+        metrics_listen,
         pools: pools.into_iter().map(|read| read.pool).collect(),
         peers: peers.into_iter().map(ReadPeer::into_peer).collect(),
         max_flows,
@@ -126,6 +129,13 @@ fn read_log(mistakes: &mut Mistakes<'_>, root: &mut Section<'_>) -> Log {
     }
     section.finish(mistakes);
     log
+}
+
+fn read_metrics(mistakes: &mut Mistakes<'_>, root: &mut Section<'_>) -> Option<SocketAddr> {
+    let mut section = root.table(mistakes, "metrics")?;
+    let listen = section.optional(mistakes, "listen", &LISTEN);
+    section.finish(mistakes);
+    listen.map(|at| at.value)
 }
 
 fn read_policy(mistakes: &mut Mistakes<'_>, root: &mut Section<'_>) -> Settings {

@@ -264,3 +264,17 @@ fn a_missing_file_is_one_sentence() {
         "{error}"
     );
 }
+
+#[test]
+fn metrics_are_off_unless_an_address_and_port_are_given() {
+    let read = |text: &str| parse(Path::new("node.toml"), text).unwrap().metrics_listen;
+    assert_eq!(read(GOOD), None);
+    let on = with("[log]", "[metrics]\nlisten = \"[::1]:10244\"\n[log]");
+    assert_eq!(read(&on), Some("[::1]:10244".parse().unwrap()));
+    for wrong in ["127.0.0.1", ":10244", "localhost:10244", "127.0.0.1:0"] {
+        let text = with("[log]", &format!("[metrics]\nlisten = \"{wrong}\"\n[log]"));
+        let errors = errors(&text);
+        assert!(errors[0].contains("metrics.listen"), "{errors:?}");
+        assert!(errors[0].contains("127.0.0.1:10244"), "{errors:?}");
+    }
+}

@@ -10,6 +10,7 @@ mod newcomers;
 pub mod path_mtu;
 mod policing;
 mod publish;
+mod report;
 mod segmentation;
 mod update;
 mod view;
@@ -22,6 +23,7 @@ pub use desired::{
 pub use engine::{Engine, HostLinks, Message, Parts};
 pub use newcomers::{Newcomers, PodSource};
 pub use publish::{ConntrackRow, DropRow, Live, PortCounters, PublishError, Publisher};
+pub use report::WorkerReport;
 pub use segmentation::Segmentation;
 pub use update::Update;
 pub use view::{BlockUse, View};

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
-use super::{DesiredState, Segmentation};
+use super::{DesiredState, Segmentation, WorkerReport};
 
 /// Why a state is not in force.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +113,9 @@ pub trait Live: Send + Sync {
 
     /// Counters of every port.
     fn port_counters(&self) -> Vec<PortCounters>;
+
+    /// Every worker, in order. Reads what the workers write anyway and waits for none.
+    fn workers(&self) -> Vec<WorkerReport>;
 
     /// Who cuts the super-segments that leave inside IPIP.
     fn segmentation(&self) -> Segmentation;

@@ -135,6 +135,9 @@ impl Live for Recorded {
         }]
     }
 
+    fn workers(&self) -> Vec<crate::control::WorkerReport> {
+        Vec::new()
+    }
     fn segmentation(&self) -> Segmentation {
         Segmentation::Kernel
     }

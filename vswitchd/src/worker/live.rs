@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use dataplane::conntrack::Flow;
-use dataplane::{Counters, DropReason};
+use dataplane::{Counters, DropReason, Generation};
 
 use super::command::Command;
 use super::encapsulation::Help;
 use super::ports::Registry;
 use super::shared::Shared;
-use crate::control::{ConntrackRow, DropRow, Live, PortCounters, Segmentation};
+use crate::control::{ConntrackRow, DropRow, Live, PortCounters, Segmentation, WorkerReport};
 
 /// A worker answers between two batches.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -95,6 +95,15 @@ impl Live for LiveWorkers {
             .collect();
         rows.sort_by(|a, b| a.interface.cmp(&b.interface));
         rows
+    }
+
+    fn workers(&self) -> Vec<WorkerReport> {
+        let pairs = self.shared.used().zip(&self.shared.counters);
+        let report = |(used, counters): (Generation, &Arc<Counters>)| WorkerReport {
+            generation: used.0.into(),
+            counters: Arc::clone(counters),
+        };
+        pairs.map(report).collect()
     }
 
     fn segmentation(&self) -> Segmentation {

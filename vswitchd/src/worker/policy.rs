@@ -13,6 +13,8 @@ pub(super) struct PolicyInForce {
     ahead: BTreeMap<ObjectKey, Object>,
     workloads: BTreeMap<PodKey, Ipv4Addr>,
     table: Arc<Table>,
+    /// How often a table was compiled.
+    epoch: u64,
 }
 
 impl PolicyInForce {
@@ -26,6 +28,7 @@ impl PolicyInForce {
             ahead: BTreeMap::new(),
             workloads: BTreeMap::new(),
             table,
+            epoch: 0,
         }
     }
 
@@ -48,8 +51,14 @@ impl PolicyInForce {
             self.ahead.clone_from(&state.ahead);
             self.workloads = policed;
             self.table = Arc::new(self.compiler.table());
+            self.epoch += 1;
         }
         self.table()
+    }
+
+    /// The epoch of the table now; it counts from the start of the daemon.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// An object read ahead is gone: what it had replaced is known to the source only.

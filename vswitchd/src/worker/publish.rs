@@ -25,6 +25,7 @@ use super::shared::{Retired, Shared};
 use super::thread::{Parts, Worker};
 use crate::config;
 use crate::control::{DesiredState, Encapsulation, Peer, PublishError, Publisher};
+use crate::metrics::Meters;
 
 /// The host port's device, by Calico's name.
 const HOST_INTERFACE: &str = "tunl0";
@@ -50,6 +51,8 @@ pub struct SwitchConfig {
     pub host_mtu_bytes: u16,
     /// Whether the kernel may help to encapsulate.
     pub kernel_encapsulation: config::KernelEncapsulation,
+    /// Where it is noted how long policies take to compile.
+    pub meters: Arc<Meters>,
 }
 
 /// Why the workers did not start.
@@ -79,6 +82,7 @@ pub struct Switch {
     generation: Generation,
     host_mtu_bytes: u16,
     retired: Retired,
+    meters: Arc<Meters>,
 }
 
 impl Switch {
@@ -160,6 +164,7 @@ impl Switch {
             generation: Generation(1),
             host_mtu_bytes: config.host_mtu_bytes,
             retired: Retired::default(),
+            meters: Arc::clone(&config.meters),
         };
         Ok((switch, live, noticed))
     }
@@ -167,6 +172,16 @@ impl Switch {
     /// Frees snapshots that every worker has moved past.
     fn reclaim(&mut self) {
         self.retired.reclaim(&self.shared);
+    }
+
+    /// The table of this state, and how long it took if it is a new one.
+    fn compile_policy(&mut self, state: &DesiredState) -> Arc<policy::Table> {
+        let (before, start) = (self.policy.epoch(), Instant::now());
+        let table = self.policy.of(state);
+        if self.policy.epoch() != before {
+            self.meters.compiled(self.policy.epoch(), start.elapsed());
+        }
+        table
     }
 }
 
@@ -177,7 +192,8 @@ impl Publisher for Switch {
         let generation = Generation(self.generation.0 + 1);
         self.limits.update(state, generation);
         let description = describe(state, &self.limits, self.host_mtu_bytes);
-        let snapshot = dataplane::compile(&description, self.policy.of(state), generation);
+        let table = self.compile_policy(state);
+        let snapshot = dataplane::compile(&description, table, generation);
         self.retired.keep(self.shared.publish(snapshot));
         self.generation = generation;
         self.ports.close_unwanted(&wanted);

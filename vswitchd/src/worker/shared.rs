@@ -54,10 +54,15 @@ impl Shared {
         }
     }
 
+    /// The generation each worker has reported last, in worker order.
+    pub(super) fn used(&self) -> impl Iterator<Item = Generation> + '_ {
+        let used = self.used.iter();
+        used.map(|used| Generation(used.load(Ordering::Acquire)))
+    }
+
     /// The oldest generation any worker still uses.
     pub(super) fn oldest_used(&self) -> Generation {
-        let used = self.used.iter().map(|used| used.load(Ordering::Acquire));
-        Generation(used.min().unwrap_or(0))
+        self.used().min().unwrap_or(Generation(0))
     }
 }
 

@@ -28,6 +28,9 @@ impl Live for Nothing {
     fn port_counters(&self) -> Vec<PortCounters> {
         Vec::new()
     }
+    fn workers(&self) -> Vec<crate::control::WorkerReport> {
+        Vec::new()
+    }
     fn segmentation(&self) -> Segmentation {
         Segmentation::Kernel
     }
@@ -80,6 +83,7 @@ fn with_server(client: impl FnOnce(&std::path::Path) + Send + 'static) {
         tables: Arc::new(tables),
         doctor: Arc::new(|_| Vec::new()),
         shutdown: Arc::new(Notify::new()),
+        meters: Arc::new(crate::metrics::Meters::new().unwrap()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

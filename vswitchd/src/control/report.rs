@@ -1,0 +1,14 @@
+//! What a worker says about itself, for metrics and probes.
+
+use std::sync::Arc;
+
+use dataplane::Counters;
+
+/// One worker at this moment.
+#[derive(Clone, Debug)]
+pub struct WorkerReport {
+    /// The generation it has worked under last; 0 = it has not finished a turn yet.
+    pub generation: u64,
+    /// What it counts: written by the worker alone, read without asking it.
+    pub counters: Arc<Counters>,
+}
