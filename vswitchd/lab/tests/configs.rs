@@ -67,6 +67,8 @@ fn every_file_is_read_by_what_it_is_written_for() {
                 drop(policy::parse(&name, &text).unwrap_or_else(|error| panic!("{error:?}")));
             }
             "cni" => is_conflist(&text),
+            // netns_metrics of vswitchd holds every query against a running daemon.
+            "grafana" => drop(serde_json::from_str::<Value>(&text).unwrap()),
             "kubernetes" => drop(objects(&text)),
             "vswitchd.toml" => accepted_by_vswitchd(&path),
             other => panic!("configs/{name}: this test does not know what reads `{other}`; add it"),

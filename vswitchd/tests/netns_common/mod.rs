@@ -4,6 +4,7 @@
 
 pub(crate) mod capture;
 pub(crate) mod drops;
+pub(crate) mod exposition;
 pub(crate) mod policing;
 pub(crate) mod scapy;
 pub(crate) mod transfer;
