@@ -230,6 +230,12 @@ pub enum Request {
     /// Examine the host and say what is wrong with it. Answer: [`Response::Table`] or
     /// [`Response::Text`].
     Doctor {},
+    /// What is written to the log. Answer: [`Response::Text`], the filter in force from now on.
+    Log {
+        /// The filter to put in force; `None` only asks.
+        #[serde(default)]
+        filter: Option<String>,
+    },
     /// Stop the daemon as a SIGTERM would. Answer: [`Response::Text`], then the socket closes.
     Shutdown {},
 }
@@ -250,6 +256,7 @@ impl Request {
             Self::Matrix { .. } => "matrix",
             Self::Eval { .. } => "eval",
             Self::Doctor {} => "doctor",
+            Self::Log { .. } => "log",
             Self::Shutdown {} => "shutdown",
         }
     }

@@ -15,11 +15,10 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use nix::fcntl::{Flock, FlockArg};
 use tokio::sync::Notify;
 use tracing::info;
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     admin::{Desk, health, server, socket},
-    config::{Config, IpipMode, Log, LogFormat},
+    config::{Config, IpipMode},
     control::{
         DesiredState, Engine, Live, Message, Newcomers, Parts, PodSource, Seed, Update,
         block_owners, path_mtu, watch,
@@ -31,6 +30,7 @@ use crate::{
         watch::Watch,
     },
     ipam::AddressBook,
+    log,
     metrics::{Exporter, Meters},
     show,
     state::Attachments,
@@ -46,7 +46,7 @@ const IPIP_OVERHEAD: u32 = 20;
 /// # Errors
 /// Whatever prevents a start, in one chain of sentences.
 pub fn run(config: &Config) -> anyhow::Result<()> {
-    start_log(&config.log)?;
+    let log = log::start(&config.log).context("log.level")?;
     end_with_any_panic();
     let _lock = lock(&config.state_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -58,7 +58,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     };
     let daemon = Daemon::start(config)?;
     let shutdown = Arc::new(Notify::new());
-    let desk = daemon.desk(shutdown.clone());
+    let desk = daemon.desk(shutdown.clone(), log.clone());
     let site = daemon.site(config);
     info!(node = %config.node, socket = %config.socket.display(), "ready");
     let reason = runtime.block_on(async {
@@ -73,6 +73,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     // Nobody answers on it any more; a leftover would only be replaced by the next start.
     let _ = fs::remove_file(&config.socket);
     daemon.end();
+    log.sum_up();
     Ok(())
 }
 
@@ -133,7 +134,7 @@ impl Daemon {
         })
     }
 
-    fn desk(&self, shutdown: Arc<Notify>) -> Desk {
+    fn desk(&self, shutdown: Arc<Notify>, log: log::Control) -> Desk {
         let (nat, live) = (self.nat.clone(), self.live.clone());
         Desk {
             engine: self.engine.clone(),
@@ -143,6 +144,7 @@ impl Daemon {
             doctor: Arc::new(move |view| health::rows(view, nat.trouble(), &live.segmentation())),
             shutdown,
             meters: self.meters.clone(),
+            log,
         }
     }
 
@@ -286,18 +288,6 @@ fn end_with_any_panic() {
         tracing::error!(thread, %info, "a thread panicked: the daemon ends, to be started again");
         process::abort();
     }));
-}
-
-fn start_log(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.level).context("log.level")?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    let result = match log.format {
-        LogFormat::Text => builder.with_ansi(false).try_init(),
-        LogFormat::Json => builder.json().try_init(),
-    };
-    result.map_err(|error| anyhow::anyhow!("starting the log: {error}"))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod control;
 pub mod doctor;
 pub mod host;
 pub mod ipam;
+pub mod log;
 pub mod metrics;
 pub mod show;
 pub mod state;

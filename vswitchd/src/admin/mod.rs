@@ -19,6 +19,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::{
     control::{Live, Message, View},
+    log,
     metrics::Meters,
 };
 
@@ -49,6 +50,8 @@ pub struct Desk {
     pub shutdown: Arc<Notify>,
     /// Where answers are counted.
     pub meters: Arc<Meters>,
+    /// What is written to the log.
+    pub log: log::Control,
 }
 
 impl Desk {
@@ -84,6 +87,7 @@ impl Desk {
                     .await
             }
             Request::Doctor {} => self.apart(Self::examine).await,
+            Request::Log { filter } => self.log_filter(filter.as_deref()),
             Request::Shutdown {} => {
                 self.shutdown.notify_one();
                 let text = "vswitchd ends".into();
@@ -129,6 +133,15 @@ impl Desk {
         match (self.tables)(what, &self.view.load(), &*self.live, limit) {
             Ok(rows) => Response::Table { rows },
             Err(message) => error(error_code::UNSUPPORTED_FIELD, message),
+        }
+    }
+
+    fn log_filter(&self, filter: Option<&str>) -> Response {
+        match filter.map_or(Ok(()), |filter| self.log.set_filter(filter)) {
+            Ok(()) => Response::Text {
+                text: self.log.filter(),
+            },
+            Err(reason) => error(error_code::UNSUPPORTED_FIELD, reason.to_string()),
         }
     }
 

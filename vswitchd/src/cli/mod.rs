@@ -3,6 +3,7 @@
 mod completions;
 mod doctor;
 mod draw;
+mod log;
 mod man;
 mod policy;
 mod show;
@@ -35,6 +36,7 @@ Examples:
   vswitchctl show conntrack -o json --limit 10
   vswitchctl policy explain shop/web shop/db --port 5432/tcp
   vswitchctl doctor
+  vswitchctl log set info,vswitchd::control=debug
   vswitchctl lab up -f configs/lab/minikube.toml
 
 Environment:
@@ -56,6 +58,8 @@ enum Verb {
     Policy(policy::Args),
     /// Examine this host: what is missing, what would trip pods, what to do about it.
     Doctor(doctor::Args),
+    /// See or change what the daemon writes to its log.
+    Log(log::Args),
     /// A cluster on this machine: nodes and pods are namespaces, daemons and wiring are real.
     Lab(lab::cli::Args),
     /// Print the completion script of a shell.
@@ -86,6 +90,7 @@ impl Cli {
             Verb::Show(args) => args.run(&Daemon(socket)),
             Verb::Policy(args) => args.run(&Daemon(socket)),
             Verb::Doctor(args) => args.run(&socket),
+            Verb::Log(args) => args.run(&Daemon(socket)),
             Verb::Lab(args) => Ok(lab::cli::run(args)),
             Verb::Completions(args) => args.run(),
             Verb::Man(args) => args.run(),

@@ -183,8 +183,8 @@ pub(super) const LOG_LEVEL: Expect<String> = Expect {
     what: "a level (error, warn, info, debug, trace) or a filter such as \"info,vswitchd=debug\"",
     read: |value| {
         let level = value.as_str()?;
-        let valid = tracing_subscriber::EnvFilter::try_new(level).is_ok() && !level.is_empty();
-        valid.then(|| level.to_owned())
+        crate::log::parse_filter(level).ok()?;
+        Some(level.to_owned())
     },
 };
 

@@ -84,6 +84,7 @@ fn with_server(client: impl FnOnce(&std::path::Path) + Send + 'static) {
         doctor: Arc::new(|_| Vec::new()),
         shutdown: Arc::new(Notify::new()),
         meters: Arc::new(crate::metrics::Meters::new().unwrap()),
+        log: crate::log::Control::new("info").unwrap().0,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

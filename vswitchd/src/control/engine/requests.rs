@@ -98,6 +98,7 @@ impl<P: Publisher> Engine<P> {
             | Request::Matrix { .. }
             | Request::Eval { .. }
             | Request::Doctor {}
+            | Request::Log { .. }
             | Request::Shutdown {} => {
                 let message = "this request is not the engine's to answer";
                 answer(reply, refusal(error_code::INTERNAL, message));
