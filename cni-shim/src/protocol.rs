@@ -191,7 +191,8 @@ pub enum Request {
     Status {},
     /// A table for people. Answer: [`Response::Table`].
     Show {
-        /// `nodes`, `pools`, `blocks`, `ports`, `endpoints`, `routes`, `conntrack`, `drops` or `status`.
+        /// `nodes`, `pools`, `blocks`, `ports`, `endpoints`, `routes`, `conntrack`, `drops`, `pod-drops`, `counters`,
+        /// `workers` or `status`.
         what: String,
         /// At most so many rows.
         #[serde(default)]

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::drop_reason::DropReason;
+use crate::port_drops::PortDrops;
 
 /// A counter with exactly one writing thread.
 ///
@@ -43,65 +44,71 @@ pub struct PortCounters {
     pub tx_bytes: Counter,
     /// TCP segments given to the device as part of the frame before them.
     pub tx_coalesced: Counter,
-    /// Frames that came in here and were dropped.
-    pub drops: Counter,
+    /// Frames that came in here, or were to leave here, and were dropped.
+    pub drops: PortDrops,
     /// Frames lost before the walk could see them: the worker read too slowly
     /// for the kernel's queue, or could not read what the frame was.
     pub missed: Counter,
 }
 
-/// What one worker counted in all.
-#[derive(Debug)]
-pub struct Counters {
-    drops: [Counter; DropReason::COUNT],
-    /// Flows put into the table.
-    pub flows_created: Counter,
-    /// Flows thrown out because the table was full.
-    pub flows_evicted: Counter,
-    /// Flows that timed out.
-    pub flows_expired: Counter,
-    /// Forgotten because the pod at one end is gone.
-    pub flows_orphaned: Counter,
-    /// Flows in the table now.
-    pub flows: Counter,
-    /// Flows cut because a new policy denies them.
-    pub flows_cut: Counter,
-    /// Flows that a new policy denies and lets go on.
-    pub flows_kept: Counter,
-    /// ICMP errors sent, those for policy not among them.
-    pub icmp_sent: Counter,
-    /// ICMP errors not sent for the rate limit.
-    pub icmp_limited: Counter,
-    /// Packets denied by policy whose sender was told, by a TCP reset or an
-    /// ICMP error.
-    pub rejects_sent: Counter,
-    /// The same, not told for the rate limit.
-    pub rejects_limited: Counter,
-    /// ARP requests answered.
-    pub arp_answered: Counter,
-    /// Frames handed to the worker that owns their flow.
-    pub handed_off: Counter,
+/// One counter of a worker.
+#[derive(Clone, Copy, Debug)]
+pub struct CounterRow {
+    /// Its name: `snake_case`.
+    pub name: &'static str,
+    /// What it counts.
+    pub sentence: &'static str,
+    /// Its place.
+    pub of: fn(&Counters) -> &Counter,
 }
 
-impl Default for Counters {
-    fn default() -> Self {
-        Self {
-            drops: std::array::from_fn(|_| Counter::default()),
-            flows_created: Counter::default(),
-            flows_evicted: Counter::default(),
-            flows_expired: Counter::default(),
-            flows_orphaned: Counter::default(),
-            flows: Counter::default(),
-            flows_cut: Counter::default(),
-            flows_kept: Counter::default(),
-            icmp_sent: Counter::default(),
-            icmp_limited: Counter::default(),
-            rejects_sent: Counter::default(),
-            rejects_limited: Counter::default(),
-            arp_answered: Counter::default(),
-            handed_off: Counter::default(),
+macro_rules! counters {
+    ($($name:ident $sentence:literal)*) => {
+        /// What one worker counted in all.
+        #[derive(Debug)]
+        pub struct Counters {
+            drops: [Counter; DropReason::COUNT],
+            $(#[doc = $sentence] pub $name: Counter,)*
         }
-    }
+
+        impl Default for Counters {
+            fn default() -> Self {
+                Self {
+                    drops: std::array::from_fn(|_| Counter::default()),
+                    $($name: Counter::default(),)*
+                }
+            }
+        }
+
+        impl Counters {
+            /// Every counter but those of drops.
+            pub const TABLE: &'static [CounterRow] = &[
+                $(CounterRow {
+                    name: stringify!($name),
+                    sentence: $sentence,
+                    of: |counters| &counters.$name,
+                },)*
+            ];
+        }
+    };
+}
+
+counters! {
+    flows "Flows in the table now."
+    flows_created "Flows put into the table."
+    flows_expired "Flows that timed out."
+    flows_evicted "Flows thrown out because the table was full."
+    flows_orphaned "Flows forgotten because the pod at one end is gone."
+    flows_cut "Flows cut because a new policy denies them."
+    flows_kept "Flows that a new policy denies and lets go on."
+    icmp_sent "ICMP errors sent, those for policy not among them."
+    icmp_limited "ICMP errors not sent for the rate limit."
+    rejects_sent "Packets denied by policy whose sender was told, by a TCP reset or an ICMP error."
+    rejects_limited "Packets denied by policy whose sender was not told for the rate limit."
+    arp_answered "ARP requests answered."
+    handed_off "Frames handed to the worker that owns their flow."
+    asleep_nanos "Nanoseconds the worker has slept, the sleep that goes on not among them."
+    asleep_since "When the sleep that goes on began, by the workers' clock in nanoseconds; 0 while awake."
 }
 
 impl Counters {

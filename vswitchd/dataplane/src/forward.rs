@@ -11,8 +11,8 @@ use crate::local::Local;
 use crate::notebook::{Note, Notebook, Point};
 use crate::snapshot::Snapshot;
 use crate::stage::{
-    Instead, Refusal, Walked, answer, arrive, flow_of, judge, link, short_way, source, transmit,
-    tunnel,
+    Instead, Refusal, Walked, answer, arrive, flow_of, judge, link, route, short_way, source,
+    transmit, tunnel,
 };
 use crate::time::Time;
 
@@ -157,7 +157,7 @@ fn proceed(
 ) -> Walked {
     let way = judge::decide(world, local, now, arrived, frame.packet_len())?;
     local.observer.look(Point::PostPolicy, frame);
-    transmit::send(world, local, arrived.from_host, way, frame)
+    transmit::send(world, local, arrived, way, frame)
 }
 
 fn end(
@@ -183,10 +183,23 @@ fn refuse(
     frame: &mut Frame,
     refusal: Refusal,
 ) -> Action {
-    local.counters().drop(refusal.reason);
+    let toward = on_account_of(world, frame, refusal.reason);
+    local.count_drops(refusal.reason, Some(port), toward, 1);
     local.observer.note(|| Note::Refused(refusal.reason));
     local.observer.look(Point::Drop, frame);
     answer::answer(world, local, now, port, frame, refusal).unwrap_or(Action::Drop(refusal.reason))
+}
+
+/// The port whose pod's ingress policy refuses the packet. It is for that pod; or
+/// from it, where the other end is asked for a connection met in the middle.
+fn on_account_of(world: &Snapshot, frame: &Frame, reason: DropReason) -> Option<PortId> {
+    if reason != DropReason::PolicyIngress {
+        return None;
+    }
+    let header = ipv4::Header::parse_quoted(frame.packet()).ok()?;
+    let mut ends = [header.dst, header.src].into_iter();
+    let pod = ends.find_map(|address| route::workload_at(world, address))?;
+    Some(world.adjacency(pod).port)
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::conntrack::{Conntrack, Flow, Timeouts};
-use crate::counters::Counters;
+use crate::counters::{Counters, PortCounters};
+use crate::drop_reason::DropReason;
 use crate::fragments::Fragments;
 use crate::ids::{PeerId, PortId, WorkerId};
 use crate::limiter::{Limiters, Purpose};
@@ -60,6 +61,8 @@ pub struct Local {
     pub(crate) identification: u16,
     pub(crate) sweep: Sweep,
     limiters: Vec<Limiters>,
+    /// By port: what is counted there.
+    ports: Vec<Option<Arc<PortCounters>>>,
     events: Vec<Event>,
     counters: Arc<Counters>,
     pub(crate) observer: Observer,
@@ -78,6 +81,7 @@ impl Local {
             identification: config.seed[0] as u16,
             sweep: Sweep::default(),
             limiters: Vec::new(),
+            ports: Vec::new(),
             events: Vec::with_capacity(MAX_EVENTS),
             counters,
             observer: Observer::default(),
@@ -88,6 +92,44 @@ impl Local {
     #[inline]
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// From now on drops of frames from and for this port are counted there,
+    /// too; allocates.
+    pub fn open_port(&mut self, port: PortId, counters: Arc<PortCounters>) {
+        if self.ports.len() <= port.index() {
+            self.ports.resize(port.index() + 1, None);
+        }
+        self.ports[port.index()] = Some(counters);
+    }
+
+    /// The port is closed.
+    pub fn close_port(&mut self, port: PortId) {
+        if let Some(counters) = self.ports.get_mut(port.index()) {
+            *counters = None;
+        }
+    }
+
+    /// Counts `n` frames dropped for `reason`: in all, at the port they came in
+    /// by, and at the one they were for if they were dropped on its account.
+    pub fn count_drops(
+        &self,
+        reason: DropReason,
+        from: Option<PortId>,
+        toward: Option<PortId>,
+        n: u64,
+    ) {
+        self.counters.drop_many(reason, n);
+        if let Some(port) = self.port(from) {
+            port.drops.from(reason).add(n);
+        }
+        if let Some(port) = self.port(toward) {
+            port.drops.toward(reason).add(n);
+        }
+    }
+
+    fn port(&self, id: Option<PortId>) -> Option<&PortCounters> {
+        self.ports.get(id?.index())?.as_deref()
     }
 
     /// Up to `limit` tracked flows, for people, each with the seconds it may

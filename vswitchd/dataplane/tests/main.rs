@@ -23,6 +23,7 @@ mod walk_host;
 mod walk_icmp;
 mod walk_mtu;
 mod walk_policy;
+mod walk_port_drops;
 mod walk_reject;
 mod walk_sweep;
 mod walk_tunnel;

@@ -7,6 +7,7 @@ mod log;
 mod man;
 mod policy;
 mod show;
+mod watch;
 
 use std::{
     env,

@@ -9,7 +9,7 @@ use clap::{
 };
 use cni_shim::{Request, Response};
 
-use super::{Daemon, draw, remark, say, to_json};
+use super::{Daemon, draw, remark, say, to_json, watch};
 use crate::show::{self, Row, Table};
 
 /// Arguments of `vswitchctl show`.
@@ -20,6 +20,8 @@ Examples:
   vswitchctl show nodes -o wide             with next hop, MAC and path MTU
   vswitchctl show drops                     what was dropped, and why
   vswitchctl show drops -o wide             every reason there is
+  vswitchctl show drops --by-pod            whose frames
+  vswitchctl show drops --by-pod --watch    what is dropped now, and how fast
   vswitchctl show conntrack --limit 20
   vswitchctl show endpoints -o json | jq -r '.[].address'")]
 pub(super) struct Args {
@@ -32,6 +34,12 @@ pub(super) struct Args {
     /// At most so many rows.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Of `drops`: by pod, from it or toward it; the same as `show pod-drops`.
+    #[arg(long)]
+    by_pod: bool,
+    /// Of drops and counters: after the table, each second what rose and how fast, until Ctrl-C.
+    #[arg(long)]
+    watch: bool,
 }
 
 /// How to print.
@@ -52,19 +60,39 @@ fn tables() -> PossibleValuesParser {
 
 impl Args {
     pub(super) fn run(self, daemon: &Daemon) -> anyhow::Result<ExitCode> {
-        let table = show::find(&self.what).context("an unknown table")?;
-        let answer = daemon.ask(&Request::Show {
-            what: self.what.clone(),
-            limit: self.limit,
-        })?;
-        let Response::Table { rows } = answer else {
-            bail!("expected a table, vswitchd answered {answer:?}; is it of another version?");
-        };
+        let name = self.table()?;
+        let table = show::find(name).context("an unknown table")?;
+        let keys = self.watched(name)?;
+        let rows = ask(daemon, name, self.limit)?;
         self.print(table, &rows)?;
         if table.name == "conntrack" && self.limit.is_none() && rows.len() == LIMIT {
             remark(&format!("the first {LIMIT}; --limit N shows more"));
         }
+        if let Some(keys) = keys {
+            let as_json = self.output == Output::Json;
+            watch::watch(keys, as_json, || ask(daemon, name, self.limit))?;
+        }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn table(&self) -> anyhow::Result<&str> {
+        match (self.what.as_str(), self.by_pod) {
+            ("drops", true) => Ok("pod-drops"),
+            ("pod-drops", true) => Ok(&self.what),
+            (other, true) => bail!("--by-pod is for `show drops`, not for `show {other}`"),
+            (what, false) => Ok(what),
+        }
+    }
+
+    /// The columns that say what a row of the table is about; `None` = it is not to be watched.
+    fn watched(&self, table: &str) -> anyhow::Result<Option<&'static [&'static str]>> {
+        match (self.watch, table) {
+            (false, _) => Ok(None),
+            (true, "drops") => Ok(Some(&["reason"])),
+            (true, "pod-drops") => Ok(Some(&["pod", "way", "reason"])),
+            (true, "counters") => Ok(Some(&["counter"])),
+            (true, other) => bail!("--watch is for drops, pod-drops and counters, not for {other}"),
+        }
     }
 
     fn print(&self, table: &Table, rows: &[Row]) -> anyhow::Result<()> {
@@ -79,6 +107,16 @@ impl Args {
                 remark(&format!("no {}", table.name));
                 Ok(())
             }
+        }
+    }
+}
+
+fn ask(daemon: &Daemon, what: &str, limit: Option<usize>) -> anyhow::Result<Vec<Row>> {
+    let what = what.to_owned();
+    match daemon.ask(&Request::Show { what, limit })? {
+        Response::Table { rows } => Ok(rows),
+        answer => {
+            bail!("expected a table, vswitchd answered {answer:?}; is it of another version?")
         }
     }
 }

@@ -22,8 +22,10 @@ pub use desired::{
 };
 pub use engine::{Engine, HostLinks, Message, Parts};
 pub use newcomers::{Newcomers, PodSource};
-pub use publish::{ConntrackRow, DropRow, Live, PortCounters, PublishError, Publisher};
-pub use report::WorkerReport;
+pub use publish::{
+    ConntrackRow, DropRow, Live, PortCounters, PortDropRow, PublishError, Publisher,
+};
+pub use report::{WorkerLoad, WorkerReport};
 pub use segmentation::Segmentation;
 pub use update::Update;
 pub use view::{BlockUse, View};

@@ -3,6 +3,7 @@
 
 use std::net::Ipv4Addr;
 
+use dataplane::DropReason;
 use serde::Serialize;
 
 use super::{DesiredState, Segmentation, WorkerReport};
@@ -103,6 +104,19 @@ pub struct PortCounters {
     pub missed: u64,
 }
 
+/// Frames dropped at one port for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortDropRow {
+    /// The port's interface.
+    pub interface: String,
+    /// They were for the port and dropped on its account; else they came in by it.
+    pub toward: bool,
+    /// The row of the drop table.
+    pub reason: DropReason,
+    /// How many, all workers together.
+    pub count: u64,
+}
+
 /// What only the workers know at this moment. May block for a batch or two.
 pub trait Live: Send + Sync {
     /// Every drop reason with its count, zeros included.
@@ -113,6 +127,9 @@ pub trait Live: Send + Sync {
 
     /// Counters of every port.
     fn port_counters(&self) -> Vec<PortCounters>;
+
+    /// What was dropped at each port, zeros left out.
+    fn port_drops(&self) -> Vec<PortDropRow>;
 
     /// Every worker, in order. Reads what the workers write anyway and waits for none.
     fn workers(&self) -> Vec<WorkerReport>;

@@ -1,6 +1,6 @@
 //! What a worker says about itself, for metrics and probes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use dataplane::Counters;
 
@@ -11,4 +11,15 @@ pub struct WorkerReport {
     pub generation: u64,
     /// What it counts: written by the worker alone, read without asking it.
     pub counters: Arc<Counters>,
+    /// How it has spent its time.
+    pub load: WorkerLoad,
+}
+
+/// How a worker has spent the time since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerLoad {
+    /// Moving frames, or looking for some.
+    pub awake: Duration,
+    /// In epoll, with nothing to do.
+    pub asleep: Duration,
 }

@@ -54,10 +54,15 @@ impl Live for Made {
         ports.sort_by(|a, b| a.interface.cmp(&b.interface));
         ports
     }
+    fn port_drops(&self) -> Vec<crate::control::PortDropRow> {
+        Vec::new()
+    }
+
     fn workers(&self) -> Vec<WorkerReport> {
         let report = |counters: &Arc<Counters>| WorkerReport {
             generation: 8,
             counters: Arc::clone(counters),
+            load: Default::default(),
         };
         self.workers.iter().map(report).collect()
     }

@@ -5,14 +5,17 @@
 
 mod blocks;
 mod conntrack;
+mod counters;
 mod drops;
 mod endpoints;
 mod gateway;
 mod nodes;
+mod pod_drops;
 mod pools;
 mod ports;
 mod routes;
 mod status;
+mod workers;
 
 pub use conntrack::DEFAULT_LIMIT as DEFAULT_CONNTRACK_LIMIT;
 pub use gateway::DefaultRoute;
@@ -63,6 +66,9 @@ pub const TABLES: &[&Table] = &[
     &routes::TABLE,
     &conntrack::TABLE,
     &drops::TABLE,
+    &pod_drops::TABLE,
+    &counters::TABLE,
+    &workers::TABLE,
     &status::TABLE,
 ];
 

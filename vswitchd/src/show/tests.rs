@@ -1,15 +1,21 @@
 //! The tables of minikube-m02 of the walk-through.
 
-use std::{net::Ipv4Addr, path::Path, time::SystemTime};
+use std::{
+    net::Ipv4Addr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use cni_shim::protocol::{Attachment, Bandwidth, PortMapping};
+use dataplane::{Counters, DropReason};
 use packet::ethernet::MacAddr;
 use serde_json::json;
 
 use super::*;
 use crate::control::{
-    BlockUse, ConntrackRow, DesiredState, DropRow, PortCounters, Seed, Segmentation, Update,
-    Uplink, Workload,
+    BlockUse, ConntrackRow, DesiredState, DropRow, PortCounters, PortDropRow, Seed, Segmentation,
+    Update, Uplink, WorkerLoad, WorkerReport, Workload,
 };
 
 const MINIKUBE_M02: &str = r#"
@@ -135,9 +141,37 @@ impl Live for Recorded {
         }]
     }
 
-    fn workers(&self) -> Vec<crate::control::WorkerReport> {
-        Vec::new()
+    fn port_drops(&self) -> Vec<PortDropRow> {
+        let row = |interface: &str, toward, reason, count| PortDropRow {
+            interface: interface.into(),
+            toward,
+            reason,
+            count,
+        };
+        vec![
+            row("eth0", false, DropReason::PolicyIngress, 7),
+            row("calic440f455693", false, DropReason::Vlan, 2),
+            row("calic440f455693", true, DropReason::PolicyIngress, 7),
+        ]
     }
+
+    fn workers(&self) -> Vec<WorkerReport> {
+        let workers: [Arc<Counters>; 2] = Default::default();
+        workers[0].flows_created.add(3);
+        workers[1].flows_created.add(4);
+        workers[1].flows.set(1);
+        let loads = [(25, 75), (0, 100)];
+        let report = |(counters, (awake, asleep))| WorkerReport {
+            generation: 4,
+            counters,
+            load: WorkerLoad {
+                awake: Duration::from_secs(awake),
+                asleep: Duration::from_secs(asleep),
+            },
+        };
+        workers.into_iter().zip(loads).map(report).collect()
+    }
+
     fn segmentation(&self) -> Segmentation {
         Segmentation::Kernel
     }
@@ -319,6 +353,55 @@ fn drops_come_most_frequent_first_and_those_that_never_happened_do_not_matter() 
 }
 
 #[test]
+fn drops_by_pod_name_whose_frames_and_on_whose_account() {
+    assert_eq!(
+        cells(&rows("pod-drops"), ["pod", "way", "reason", "count"]),
+        [
+            [
+                json!("default/nginx"),
+                json!("toward"),
+                json!("policy_ingress"),
+                json!(7)
+            ],
+            [
+                json!("(uplink)"),
+                json!("from"),
+                json!("policy_ingress"),
+                json!(7)
+            ],
+            [
+                json!("default/nginx"),
+                json!("from"),
+                json!("vlan"),
+                json!(2)
+            ],
+        ]
+    );
+}
+
+#[test]
+fn counters_are_added_up_and_times_are_not_among_them() {
+    let rows = rows("counters");
+    let created = rows.iter().find(|row| row["counter"] == "flows_created");
+    assert_eq!(created.unwrap()["total"], 7);
+    assert_eq!(created.unwrap()["by_worker"], json!([3, 4]));
+    let mut names = rows.iter().map(|row| row["counter"].as_str().unwrap());
+    assert!(names.all(|name| !name.starts_with("asleep")));
+    assert_eq!(rows.last().unwrap()["counter"], "tx_coalesced");
+}
+
+#[test]
+fn a_worker_is_busy_for_the_share_of_its_time_that_it_is_awake() {
+    assert_eq!(
+        cells(&rows("workers"), ["worker", "busy_percent", "flows"]),
+        [
+            [json!(0), json!(25.0), json!(0)],
+            [json!(1), json!(0.0), json!(1)],
+        ]
+    );
+}
+
+#[test]
 fn status_sums_up_and_repeats_what_is_wrong() {
     let mut view = view();
     view.publish_error = Some("port cali1: no such device".into());
@@ -356,6 +439,6 @@ fn an_unknown_table_is_an_error_that_names_the_known_ones() {
     assert_eq!(
         error,
         "there is no table \"rutes\"; there are nodes, pools, blocks, ports, endpoints, routes, \
-         conntrack, drops, status"
+         conntrack, drops, pod-drops, counters, workers, status"
     );
 }

@@ -36,10 +36,15 @@ impl Live for OneWorker {
     fn port_counters(&self) -> Vec<PortCounters> {
         Vec::new()
     }
+    fn port_drops(&self) -> Vec<crate::control::PortDropRow> {
+        Vec::new()
+    }
+
     fn workers(&self) -> Vec<WorkerReport> {
         vec![WorkerReport {
             generation: self.generation,
             counters: Arc::default(),
+            load: Default::default(),
         }]
     }
     fn segmentation(&self) -> Segmentation {

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use dataplane::conntrack::Flow;
-use dataplane::{Counters, DropReason, Generation};
+use dataplane::{Counters, DropReason, Generation, Time};
 
+use super::clock::Clock;
 use super::command::Command;
 use super::encapsulation::Help;
 use super::ports::Registry;
 use super::shared::Shared;
-use crate::control::{ConntrackRow, DropRow, Live, PortCounters, Segmentation, WorkerReport};
+use crate::control::{
+    ConntrackRow, DropRow, Live, PortCounters, PortDropRow, Segmentation, WorkerLoad, WorkerReport,
+};
 
 /// A worker answers between two batches.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -22,6 +25,7 @@ pub struct LiveWorkers {
     commands: Vec<Sender<Command>>,
     registry: Registry,
     help: Help,
+    clock: Clock,
 }
 
 impl LiveWorkers {
@@ -30,19 +34,15 @@ impl LiveWorkers {
         commands: Vec<Sender<Command>>,
         registry: Registry,
         help: Help,
+        clock: Clock,
     ) -> Self {
         Self {
             shared,
             commands,
             registry,
             help,
+            clock,
         }
-    }
-
-    /// What each worker counted, in worker order.
-    #[must_use]
-    pub fn counters(&self) -> &[Arc<Counters>] {
-        &self.shared.counters
     }
 }
 
@@ -88,7 +88,7 @@ impl Live for LiveWorkers {
                     tx_frames: sum(|c| c.tx_frames.get()),
                     tx_bytes: sum(|c| c.tx_bytes.get()),
                     tx_coalesced: sum(|c| c.tx_coalesced.get()),
-                    drops: sum(|c| c.drops.get()),
+                    drops: sum(|c| c.drops.total_from()),
                     missed: sum(|c| c.missed.get()),
                 }
             })
@@ -97,17 +97,56 @@ impl Live for LiveWorkers {
         rows
     }
 
+    fn port_drops(&self) -> Vec<PortDropRow> {
+        let mut rows = Vec::new();
+        for port in self.registry.iter() {
+            let drops = || port.value().iter().map(|counters| &counters.drops);
+            for reason in DropReason::TABLE.iter().map(|row| row.reason) {
+                let from = drops().map(|drops| drops.from(reason).get()).sum();
+                let toward = drops().map(|drops| drops.toward(reason).get()).sum();
+                let counts: [(bool, u64); 2] = [(false, from), (true, toward)];
+                let counts = counts.into_iter().filter(|(_, count)| *count > 0);
+                rows.extend(counts.map(|(toward, count)| PortDropRow {
+                    interface: port.key().clone(),
+                    toward,
+                    reason,
+                    count,
+                }));
+            }
+        }
+        rows
+    }
+
     fn workers(&self) -> Vec<WorkerReport> {
         let pairs = self.shared.used().zip(&self.shared.counters);
         let report = |(used, counters): (Generation, &Arc<Counters>)| WorkerReport {
             generation: used.0.into(),
             counters: Arc::clone(counters),
+            load: load(counters, self.clock),
         };
         pairs.map(report).collect()
     }
 
     fn segmentation(&self) -> Segmentation {
         self.help.segmentation()
+    }
+}
+
+/// Read while the worker writes: the sleep that goes on may be counted twice, or
+/// not at all, for the moment in which it ends.
+fn load(counters: &Counters, clock: Clock) -> WorkerLoad {
+    let since = counters.asleep_since.get();
+    let slept = counters.asleep_nanos.get();
+    let now = clock.now();
+    let sleeping = match since {
+        0 => 0,
+        since => now.nanos_since(Time::from_nanos(since)),
+    };
+    let asleep = Duration::from_nanos(slept + sleeping);
+    let running = now.since(Time::default());
+    WorkerLoad {
+        awake: running.saturating_sub(asleep),
+        asleep: asleep.min(running),
     }
 }
 

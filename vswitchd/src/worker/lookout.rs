@@ -12,7 +12,7 @@ mod habit;
 use std::io;
 use std::time::Duration;
 
-use dataplane::{PortId, Time};
+use dataplane::{Counters, PortId, Time};
 use port::Poller;
 
 use super::clock::Clock;
@@ -109,8 +109,8 @@ impl Lookout {
     }
 
     /// After a turn that found nothing: waits until there is something, `longest`
-    /// at most.
-    pub(super) fn rest(&mut self, longest: Duration) {
+    /// at most. How long the worker sleeps is counted.
+    pub(super) fn rest(&mut self, longest: Duration, counters: &Counters) {
         if std::mem::take(&mut self.glanced) {
             self.glancing.failed();
         }
@@ -119,10 +119,14 @@ impl Lookout {
         if self.spinning.is_worth_it() && self.finds_by_spinning(start, longest) {
             return;
         }
-        let spun = self.clock.now().since(start);
-        self.wait(longest.saturating_sub(spun));
+        let asleep = self.clock.now();
+        counters.asleep_since.set(asleep.as_nanos());
+        self.wait(longest.saturating_sub(asleep.since(start)));
+        let awake = self.clock.now();
+        counters.asleep_since.set(0);
+        counters.asleep_nanos.add(awake.nanos_since(asleep));
         // A frame that came this soon might have been found by looking.
-        let was_near = self.clock.now().since(start) < self.spin * 2;
+        let was_near = awake.since(start) < self.spin * 2;
         if was_near && !self.ready.is_empty() {
             self.spinning.remind();
         }

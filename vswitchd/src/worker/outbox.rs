@@ -151,7 +151,7 @@ impl Outbox {
                         break;
                     }
                     reason => {
-                        counters.drop(reason);
+                        self.lose(counters, reason, 1);
                         done += 1;
                     }
                 },
@@ -164,7 +164,8 @@ impl Outbox {
             (false, false) => STUCK_BACKLOG,
         };
         let kept = room.min(self.pending.len());
-        counters.drop_many(DropReason::DeviceFull, (self.pending.len() - kept) as u64);
+        let given_up = (self.pending.len() - kept) as u64;
+        self.lose(counters, DropReason::DeviceFull, given_up);
         pool.extend(self.pending.drain(kept..));
         self.stuck = !self.pending.is_empty();
         if !is_refused && let Some(since) = self.refused.take() {
@@ -204,7 +205,8 @@ impl Outbox {
     /// system call.
     pub(super) fn count_losses(&mut self, counters: &Counters) {
         let losses = self.io.losses();
-        counters.drop_many(DropReason::DeviceFull, losses.segments - self.segments_lost);
+        let segments = losses.segments - self.segments_lost;
+        self.lose(counters, DropReason::DeviceFull, segments);
         self.segments_lost = losses.segments;
         let missed = self.io.kernel_drops() + losses.unreadable + losses.misfit;
         self.counters.missed.set(missed);
@@ -213,6 +215,13 @@ impl Outbox {
     /// What still waits; the device is closed.
     pub(super) fn into_pending(self) -> Vec<Frame> {
         self.pending
+    }
+
+    /// Counts frames that the device did not take. Where they came from is not
+    /// known here: of a frame that segments were joined to, it is many frames.
+    fn lose(&self, counters: &Counters, reason: DropReason, n: u64) {
+        counters.drop_many(reason, n);
+        self.counters.drops.toward(reason).add(n);
     }
 
     fn count(&self, first: usize, sent: usize) {

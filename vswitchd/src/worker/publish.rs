@@ -153,7 +153,7 @@ impl Switch {
                 .map(|end| Box::new(end) as Box<dyn PortIo>)
                 .collect(),
         );
-        let live = LiveWorkers::new(Arc::clone(&shared), commands.clone(), registry, help);
+        let live = LiveWorkers::new(Arc::clone(&shared), commands.clone(), registry, help, clock);
         let switch = Self {
             shared,
             commands,

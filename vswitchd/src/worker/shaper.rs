@@ -23,7 +23,8 @@ pub(super) struct Shaper {
 struct Waiting {
     departure: Time,
     sequence: u64,
-    port: PortId,
+    from: PortId,
+    to: PortId,
     frame: Frame,
 }
 
@@ -54,7 +55,10 @@ pub(super) enum Verdict {
     /// It has to wait until then.
     At(Time),
     /// No room within the burst and the queue.
-    Never,
+    Never {
+        /// Of the limit of who is to receive it, not of its sender's.
+        by_receiver: bool,
+    },
 }
 
 impl Shaper {
@@ -91,10 +95,11 @@ impl Shaper {
         let bytes = frame.bytes().len();
         let mut departure = now;
         let mut charged: Option<&Bandwidth> = None;
-        for limit in [egress, ingress].into_iter().flatten() {
+        for (limit, by_receiver) in [(egress, false), (ingress, true)] {
+            let Some(limit) = limit else { continue };
             let Some(time) = limit.departure(now, bytes, patience) else {
                 charged.inspect(|charged| charged.refund(bytes));
-                return Verdict::Never;
+                return Verdict::Never { by_receiver };
             };
             departure = departure.max(time);
             charged = Some(limit);
@@ -105,23 +110,25 @@ impl Shaper {
         }
     }
 
-    /// Holds a frame until `departure`.
-    pub(super) fn hold(&mut self, departure: Time, port: PortId, frame: Frame) {
+    /// Holds a frame from one port to another until `departure`.
+    pub(super) fn hold(&mut self, departure: Time, from: PortId, to: PortId, frame: Frame) {
         self.sequence += 1;
         self.waiting.push(Reverse(Waiting {
             departure,
             sequence: self.sequence,
-            port,
+            from,
+            to,
             frame,
         }));
     }
 
-    /// The next frame whose time has come.
-    pub(super) fn due(&mut self, now: Time) -> Option<(PortId, Frame)> {
+    /// The next frame whose time has come: where from, where to.
+    pub(super) fn due(&mut self, now: Time) -> Option<(PortId, PortId, Frame)> {
         if self.waiting.peek()?.0.departure > now {
             return None;
         }
-        self.waiting.pop().map(|Reverse(due)| (due.port, due.frame))
+        let Reverse(due) = self.waiting.pop()?;
+        Some((due.from, due.to, due.frame))
     }
 
     /// How long until the next frame's time comes.
@@ -141,6 +148,7 @@ mod tests {
         for (ms, port) in [(30_u64, 3_u16), (10, 1), (10, 2)] {
             shaper.hold(
                 at(ms),
+                PortId(9),
                 PortId(port),
                 Frame::from_packet(&[port.to_be_bytes()[1]]),
             );
@@ -148,7 +156,7 @@ mod tests {
         assert!(shaper.due(at(9)).is_none());
         assert_eq!(shaper.next_in(at(9)), Some(Duration::from_millis(1)));
         let order: Vec<u16> = std::iter::from_fn(|| shaper.due(at(40)))
-            .map(|(port, _)| port.0)
+            .map(|(_, to, _)| to.0)
             .collect();
         assert_eq!(order, [1, 2, 3]);
         assert_eq!(shaper.next_in(at(40)), None);

@@ -141,7 +141,8 @@ impl Worker {
     fn rest(&mut self) {
         let full = if self.dirty.is_empty() { TICK } else { FULL };
         let next = self.shaper.next_in(self.parts.clock.now());
-        self.lookout.rest(next.map_or(full, |next| next.min(full)));
+        let longest = next.map_or(full, |next| next.min(full));
+        self.lookout.rest(longest, self.parts.local.counters());
     }
 
     /// Takes one batch from a port and walks its frames.
@@ -164,7 +165,7 @@ impl Worker {
         self.parts.local.look_ahead(&batch[..taken]);
         for frame in &mut batch[..taken] {
             let action = forward(world, &mut self.parts.local, now, id, frame);
-            self.act(world, now, id, action, frame, &counters);
+            self.act(world, now, id, action, frame);
         }
         self.batch = batch;
         taken
@@ -183,12 +184,9 @@ impl Worker {
         {
             taken += 1;
             let action = resume(world, &mut self.parts.local, now, arrived, &mut frame);
-            let Some(Some(port)) = self.ports.get(arrived.port.index()) else {
-                inboxes[from].give_back(frame);
-                continue;
-            };
-            let counters = Arc::clone(&port.counters);
-            self.act(world, now, arrived.port, action, &mut frame, &counters);
+            if matches!(self.ports.get(arrived.port.index()), Some(Some(_))) {
+                self.act(world, now, arrived.port, action, &mut frame);
+            }
             inboxes[from].give_back(frame);
         }
         taken
@@ -211,27 +209,31 @@ impl Worker {
         from: PortId,
         action: Action,
         frame: &mut Frame,
-        counters: &PortCounters,
     ) {
         match action {
             Action::Transmit(to) => match self.shaper.judge(world, now, from, to, frame) {
-                Verdict::Now => self.queue(to, frame),
+                Verdict::Now => self.queue(from, to, frame),
                 Verdict::At(departure) => {
-                    if let Some(held) = self.exchange(frame) {
-                        self.shaper.hold(departure, to, held);
+                    if let Some(held) = self.exchange(from, frame) {
+                        self.shaper.hold(departure, from, to, held);
                     }
                 }
-                Verdict::Never => self.drop(DropReason::BandwidthExceeded),
+                Verdict::Never { by_receiver } => {
+                    let toward = by_receiver.then_some(to);
+                    self.drop(DropReason::BandwidthExceeded, Some(from), toward);
+                }
             },
             Action::Punt(Punt::Worker(owner, arrived)) => self.hand(owner.index(), arrived, frame),
             Action::Punt(Punt::Kernel) => {
-                segments::carry(&self.parts.raw, self.parts.local.counters(), frame);
+                let lost = segments::carry(&self.parts.raw, frame);
+                let reason = DropReason::UnresolvedNextHop;
+                self.parts.local.count_drops(reason, Some(from), None, lost);
             }
             Action::Punt(Punt::Cut(adjacency)) => {
-                self.cut(world, now, from, adjacency, frame, counters);
+                self.cut(world, now, from, adjacency, frame);
             }
-            Action::Punt(Punt::Absorbed) => {}
-            Action::Drop(_) => counters.drops.add(1),
+            // A drop is counted where it arises.
+            Action::Punt(Punt::Absorbed) | Action::Drop(_) => {}
         }
     }
 
@@ -242,12 +244,10 @@ impl Worker {
         from: PortId,
         adjacency: dataplane::AdjacencyId,
         frame: &mut Frame,
-        counters: &PortCounters,
     ) {
         let mut pieces = Vec::new();
         let pool = &mut self.pool;
-        // The reason is counted where it arises.
-        let _ = cut_and_dress(
+        let cut = cut_and_dress(
             world,
             &mut self.parts.local,
             adjacency,
@@ -255,27 +255,31 @@ impl Worker {
             || pool.pop(),
             |piece, action| pieces.push((piece, action)),
         );
+        // In all, it is counted already.
+        if let (Err(reason), Some(Some(port))) = (cut, self.ports.get(from.index())) {
+            port.counters.drops.from(reason).add(1);
+        }
         for (mut piece, action) in pieces {
-            self.act(world, now, from, action, &mut piece, counters);
+            self.act(world, now, from, action, &mut piece);
             self.pool.push(piece);
         }
     }
 
     /// Queues the frame at its port, leaving an empty buffer in its place.
     #[inline]
-    fn queue(&mut self, to: PortId, frame: &mut Frame) {
+    fn queue(&mut self, from: PortId, to: PortId, frame: &mut Frame) {
         if self.ports.get(to.index()).is_none_or(Option::is_none) {
-            return self.drop(DropReason::NoPort);
+            return self.drop(DropReason::NoPort, Some(from), None);
         }
-        if let Some(frame) = self.exchange(frame) {
-            self.enqueue(to, frame);
+        if let Some(frame) = self.exchange(from, frame) {
+            self.enqueue(from, to, frame);
         }
     }
 
-    fn enqueue(&mut self, to: PortId, frame: Frame) {
+    fn enqueue(&mut self, from: PortId, to: PortId, frame: Frame) {
         let Some(Some(port)) = self.ports.get_mut(to.index()) else {
             self.pool.push(frame);
-            return self.drop(DropReason::NoPort);
+            return self.drop(DropReason::NoPort, Some(from), None);
         };
         match port.push(frame) {
             Queued::Waits if port.listed => {}
@@ -286,13 +290,13 @@ impl Worker {
             Queued::Joined(spare) => self.pool.push(spare),
             Queued::Full(frame) => {
                 self.pool.push(frame);
-                self.drop(DropReason::DeviceFull);
+                self.drop(DropReason::DeviceFull, Some(from), Some(to));
             }
         }
     }
 
     fn hand(&mut self, owner: usize, arrived: Arrived, frame: &mut Frame) {
-        let Some(frame) = self.exchange(frame) else {
+        let Some(frame) = self.exchange(arrived.port, frame) else {
             return;
         };
         let handed = Handed {
@@ -304,7 +308,7 @@ impl Worker {
             Ok(()) => self.handed_to[owner] = true,
             Err(frame) => {
                 self.pool.push(frame);
-                self.drop(DropReason::HandOffFull);
+                self.drop(DropReason::HandOffFull, Some(arrived.port), None);
             }
         }
     }
@@ -312,7 +316,7 @@ impl Worker {
     /// The frame, with an empty buffer left in its place. Buffers run out only
     /// when devices are full or limits hold many frames: then it is dropped.
     #[inline]
-    fn exchange(&mut self, frame: &mut Frame) -> Option<Frame> {
+    fn exchange(&mut self, from: PortId, frame: &mut Frame) -> Option<Frame> {
         let spare = self.pool.pop().or_else(|| {
             if !std::mem::replace(&mut self.flushed_early, true) {
                 self.flush();
@@ -320,7 +324,7 @@ impl Worker {
             self.pool.pop()
         });
         let Some(spare) = spare else {
-            self.drop(DropReason::NoBuffer);
+            self.drop(DropReason::NoBuffer, Some(from), None);
             return None;
         };
         Some(std::mem::replace(frame, spare))
@@ -328,8 +332,8 @@ impl Worker {
 
     /// Queues what has waited for its bandwidth.
     fn release(&mut self, now: Time) {
-        while let Some((port, frame)) = self.shaper.due(now) {
-            self.enqueue(port, frame);
+        while let Some((from, to, frame)) = self.shaper.due(now) {
+            self.enqueue(from, to, frame);
         }
     }
 
@@ -352,8 +356,8 @@ impl Worker {
         }
     }
 
-    fn drop(&self, reason: DropReason) {
-        self.parts.local.counters().drop(reason);
+    fn drop(&self, reason: DropReason, from: Option<PortId>, toward: Option<PortId>) {
+        self.parts.local.count_drops(reason, from, toward, 1);
     }
 
     /// Carries out the control plane's orders.
@@ -381,6 +385,7 @@ impl Worker {
         if self.ports.len() <= id.index() {
             self.ports.resize_with(id.index() + 1, || None);
         }
+        self.parts.local.open_port(id, Arc::clone(&counters));
         self.ports[id.index()] = Some(Outbox::new(io, counters));
     }
 
@@ -397,6 +402,7 @@ impl Worker {
         counters.drop_many(DropReason::NoPort, pending.len() as u64);
         self.pool.extend(pending);
         self.dirty.retain(|dirty| *dirty != id);
+        self.parts.local.close_port(id);
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) fn answer(
         Told::Error(message) => icmpv4::make_error(frame, message, source(world, back, &about)),
         Told::Reset(reset) => reset.replace(frame),
     }
-    Some(transmit::dress(local, world.adjacency(back), frame))
+    Some(transmit::dress(local, None, world.adjacency(back), frame))
 }
 
 /// What the notebook says of it.

@@ -7,6 +7,7 @@ use packet::{ipip, ipv4};
 use super::{Instead, Refusal, Walked};
 use crate::action::{Action, Punt};
 use crate::adjacency::Adjacency;
+use crate::arrived::Arrived;
 use crate::drop_reason::DropReason;
 use crate::ids::{AdjacencyId, PortId};
 use crate::local::Local;
@@ -18,12 +19,12 @@ use crate::snapshot::Snapshot;
 pub(crate) fn send(
     world: &Snapshot,
     local: &mut Local,
-    from_host: bool,
+    arrived: &Arrived,
     adjacency: AdjacencyId,
     frame: &mut Frame,
 ) -> Walked {
     let to = world.adjacency(adjacency);
-    let takes_hop = takes_hop(from_host, to);
+    let takes_hop = takes_hop(arrived.from_host, to);
     local.observer.note(|| Note::Ttl {
         before: ipv4::ttl(frame.ip_header_mut()),
         takes_hop,
@@ -48,7 +49,12 @@ pub(crate) fn send(
         local.observer.note(|| Note::Encapsulated { peer, tunnel });
     }
     if to.unresolved {
-        return Err(Instead::Finished(dress(local, to, frame)));
+        return Err(Instead::Finished(dress(
+            local,
+            Some(arrived.port),
+            to,
+            frame,
+        )));
     }
     Ok(dress_resolved(local, to, frame))
 }
@@ -74,8 +80,14 @@ fn too_big(local: &mut Local, adjacency: AdjacencyId, to: &Adjacency, frame: &Fr
     Instead::Finished(Action::Punt(Punt::Cut(adjacency)))
 }
 
-/// Encapsulates and writes the link header.
-pub(crate) fn dress(local: &mut Local, to: &Adjacency, frame: &mut Frame) -> Action {
+/// Encapsulates and writes the link header. `from` is the port at which a drop
+/// is counted.
+pub(crate) fn dress(
+    local: &mut Local,
+    from: Option<PortId>,
+    to: &Adjacency,
+    frame: &mut Frame,
+) -> Action {
     let port = dress_resolved(local, to, frame);
     match (to.unresolved, to.tunnel) {
         (false, _) => Action::Transmit(port),
@@ -84,7 +96,7 @@ pub(crate) fn dress(local: &mut Local, to: &Adjacency, frame: &mut Frame) -> Act
         // `tunl0`, and they would go round for ever.
         (true, Some(_)) => Action::Punt(Punt::Kernel),
         (true, None) => {
-            local.counters().drop(DropReason::UnresolvedNextHop);
+            local.count_drops(DropReason::UnresolvedNextHop, from, None, 1);
             local
                 .observer
                 .note(|| Note::Refused(DropReason::UnresolvedNextHop));
@@ -143,7 +155,7 @@ pub fn cut_and_dress(
         for fragment in fragments {
             let mut piece = spare().ok_or(DropReason::NoBuffer)?;
             put_together(&mut piece, &fragment);
-            let action = dress(local, to, &mut piece);
+            let action = dress(local, None, to, &mut piece);
             out(piece, action);
         }
         Ok(())

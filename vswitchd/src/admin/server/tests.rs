@@ -11,8 +11,8 @@ use super::*;
 use crate::{
     admin::{Row, socket},
     control::{
-        ConntrackRow, DesiredState, DropRow, Live, Message, PortCounters, Seed, Segmentation,
-        Uplink, View,
+        ConntrackRow, DesiredState, DropRow, Live, Message, PortCounters, PortDropRow, Seed,
+        Segmentation, Uplink, View,
     },
 };
 
@@ -26,6 +26,9 @@ impl Live for Nothing {
         Vec::new()
     }
     fn port_counters(&self) -> Vec<PortCounters> {
+        Vec::new()
+    }
+    fn port_drops(&self) -> Vec<PortDropRow> {
         Vec::new()
     }
     fn workers(&self) -> Vec<crate::control::WorkerReport> {

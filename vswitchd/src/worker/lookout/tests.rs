@@ -43,7 +43,7 @@ fn where_answers_never_come_at_once_it_stops_looking_for_them() {
         lookout.expect(&[PortId(3)]);
         lookout.glance(1);
         let asked = lookout.is_ready(HERE);
-        lookout.rest(Duration::ZERO);
+        lookout.rest(Duration::ZERO, &Counters::default());
         asked
     });
     assert!(polled.is_some_and(|turn| turn < usize::from(GLANCES)));
@@ -61,7 +61,7 @@ fn a_stream_is_not_waited_for_and_everybody_gets_a_turn() {
 #[test]
 fn it_does_not_spin_past_what_it_has_to_do() {
     let (mut lookout, _here, _there) = post(Duration::from_secs(3600));
-    lookout.rest(Duration::from_millis(1));
+    lookout.rest(Duration::from_millis(1), &Counters::default());
     assert!(lookout.spinning.is_worth_it(), "nothing said about frames");
 }
 
@@ -80,10 +80,10 @@ fn after_sending_to_nobody_or_to_many_it_asks_the_poller() {
 fn spinning_is_given_up_when_it_finds_nothing() {
     let (mut lookout, _here, _there) = post(Duration::from_micros(1));
     for _ in 0..10 {
-        lookout.rest(Duration::from_millis(1));
+        lookout.rest(Duration::from_millis(1), &Counters::default());
     }
     lookout.spin = Duration::from_secs(3600);
-    lookout.rest(Duration::ZERO);
+    lookout.rest(Duration::ZERO, &Counters::default());
     assert_eq!(lookout.len(), 0, "and no hour was spun away");
 }
 
@@ -91,12 +91,12 @@ fn spinning_is_given_up_when_it_finds_nothing() {
 fn spinning_is_taken_up_again_when_frames_are_near() {
     let (mut lookout, here, _there) = post(Duration::from_micros(1));
     while lookout.spinning.is_worth_it() {
-        lookout.rest(Duration::from_millis(1));
+        lookout.rest(Duration::from_millis(1), &Counters::default());
     }
     lookout.spin = Duration::from_secs(3600);
     here.wake();
     let rests = (0..1000).position(|_| {
-        lookout.rest(Duration::from_secs(60));
+        lookout.rest(Duration::from_secs(60), &Counters::default());
         assert_eq!(lookout.ready, [HERE]);
         lookout.spinning.is_worth_it()
     });
