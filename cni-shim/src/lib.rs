@@ -14,6 +14,7 @@ pub mod names;
 pub mod protocol;
 #[doc(hidden)]
 pub mod steps;
+pub mod trace;
 
 pub use client::{Client, ClientError};
 pub use names::{DEFAULT_PREFIX, host_interface_name, host_interface_name_for_container};

@@ -228,6 +228,12 @@ pub enum Request {
         /// The lines of a probe file.
         lines: Vec<String>,
     },
+    /// Tell what would happen to a packet on this node, without touching anything that lives. Answer:
+    /// [`Response::Table`] with one row, the walk.
+    Trace {
+        /// The packet.
+        probe: crate::trace::Probe,
+    },
     /// Examine the host and say what is wrong with it. Answer: [`Response::Table`] or
     /// [`Response::Text`].
     Doctor {},
@@ -256,6 +262,7 @@ impl Request {
             Self::Explain { .. } => "explain",
             Self::Matrix { .. } => "matrix",
             Self::Eval { .. } => "eval",
+            Self::Trace { .. } => "trace",
             Self::Doctor {} => "doctor",
             Self::Log { .. } => "log",
             Self::Shutdown {} => "shutdown",

@@ -1,4 +1,4 @@
-//! Frames and packets for tests, every checksum right. Allocates freely.
+//! Frames and packets for tests and for `vswitchctl trace`, every checksum right. Allocates freely.
 //!
 //! Packets have TTL 64, DF, identification 0 and tos 0; [`with_header`] makes others.
 

@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod capture_file;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -12,7 +13,9 @@ pub mod host;
 pub mod ipam;
 pub mod log;
 pub mod metrics;
+pub mod offline;
 pub mod show;
 pub mod state;
+pub mod trace;
 pub mod web;
 pub mod worker;

@@ -30,6 +30,7 @@ pub mod conntrack;
 mod counters;
 mod denied;
 mod drop_reason;
+mod excerpt;
 mod fib;
 mod forward;
 mod fragments;
@@ -53,6 +54,7 @@ pub use compile::{Description, PeerDescription, UplinkDescription, WorkloadDescr
 pub use counters::{Counter, CounterRow, Counters, PortCounters};
 pub use denied::Denied;
 pub use drop_reason::{DropReason, Row, Stage};
+pub use excerpt::Excerpt;
 pub use fib::{Fib, Target};
 pub use forward::{forward, observe, observe_resumed, resume};
 pub use ids::{AdjacencyId, Generation, PeerId, PortId, WorkerId};

@@ -7,6 +7,7 @@ pub mod health;
 mod policy;
 pub mod server;
 pub mod socket;
+mod trace;
 
 use std::{sync::Arc, time::Instant};
 
@@ -86,6 +87,7 @@ impl Desk {
                 self.about_policy(move |roster| policy::eval(roster, first_line, &lines))
                     .await
             }
+            Request::Trace { probe } => self.apart(move |desk| trace::answer(desk, &probe)).await,
             Request::Doctor {} => self.apart(Self::examine).await,
             Request::Log { filter } => self.log_filter(filter.as_deref()),
             Request::Shutdown {} => {

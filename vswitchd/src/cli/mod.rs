@@ -7,6 +7,7 @@ mod log;
 mod man;
 mod policy;
 mod show;
+mod trace;
 mod watch;
 
 use std::{
@@ -36,6 +37,7 @@ Examples:
   vswitchctl show nodes -o wide
   vswitchctl show conntrack -o json --limit 10
   vswitchctl policy explain shop/web shop/db --port 5432/tcp
+  vswitchctl trace shop/web shop/db --dport 5432
   vswitchctl doctor
   vswitchctl log set info,vswitchd::control=debug
   vswitchctl lab up -f configs/lab/minikube.toml
@@ -55,6 +57,8 @@ pub struct Cli {
 enum Verb {
     /// Print one of the daemon's tables.
     Show(show::Args),
+    /// Tell what would happen to a packet, stage by stage and node by node.
+    Trace(trace::Args),
     /// Who may talk to whom, and why: of the daemon's state or of manifests.
     Policy(policy::Args),
     /// Examine this host: what is missing, what would trip pods, what to do about it.
@@ -70,7 +74,7 @@ enum Verb {
 }
 
 /// Runs the command line of this process. Status 0 is success, 1 failure, 2 a wrong command line;
-/// `doctor`, `policy` and `lab exec` have their own.
+/// `doctor`, `policy`, `trace` and `lab exec` have their own.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -89,6 +93,7 @@ impl Cli {
         let socket = socket(self.socket, env::var_os(SOCKET_VARIABLE));
         match self.verb {
             Verb::Show(args) => args.run(&Daemon(socket)),
+            Verb::Trace(args) => args.run(socket),
             Verb::Policy(args) => args.run(&Daemon(socket)),
             Verb::Doctor(args) => args.run(&socket),
             Verb::Log(args) => args.run(&Daemon(socket)),

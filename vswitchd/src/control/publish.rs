@@ -1,9 +1,10 @@
 //! What the control plane asks of the workers, as traits: the worker side implements them, tests
 //! record.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, sync::Arc};
 
-use dataplane::DropReason;
+use dataplane::{DropReason, Excerpt, Snapshot, WorkerId};
+use packet::FlowKey;
 use serde::Serialize;
 
 use super::{DesiredState, Segmentation, WorkerReport};
@@ -136,4 +137,15 @@ pub trait Live: Send + Sync {
 
     /// Who cuts the super-segments that leave inside IPIP.
     fn segmentation(&self) -> Segmentation;
+
+    /// The snapshot in force; `None` where nobody forwards.
+    fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        None
+    }
+
+    /// What a walk of a packet of this flow depends on at this worker; `None` if it does not
+    /// answer. Nothing changes by it.
+    fn excerpt(&self, _worker: WorkerId, _flow: Option<FlowKey>) -> Option<Excerpt> {
+        None
+    }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 use dataplane::conntrack::Flow;
-use dataplane::{PortCounters, PortId};
+use dataplane::{Excerpt, PortCounters, PortId};
+use packet::FlowKey;
 use port::PortIo;
 
 /// An order to a worker.
@@ -21,6 +22,11 @@ pub(super) enum Command {
     Flows {
         limit: usize,
         answer: Sender<Vec<(Flow, u64)>>,
+    },
+    /// Answer with what a walk of a packet of this flow depends on.
+    Excerpt {
+        flow: Option<FlowKey>,
+        answer: Sender<Excerpt>,
     },
     /// End the thread.
     Stop,

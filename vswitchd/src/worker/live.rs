@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use dataplane::conntrack::Flow;
-use dataplane::{Counters, DropReason, Generation, Time};
+use dataplane::{Counters, DropReason, Excerpt, Generation, Snapshot, Time, WorkerId};
+use packet::FlowKey;
 
 use super::clock::Clock;
 use super::command::Command;
@@ -129,6 +130,18 @@ impl Live for LiveWorkers {
 
     fn segmentation(&self) -> Segmentation {
         self.help.segmentation()
+    }
+
+    fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        Some(Arc::clone(&self.shared.snapshot()))
+    }
+
+    fn excerpt(&self, worker: WorkerId, flow: Option<FlowKey>) -> Option<Excerpt> {
+        let (answer, excerpt) = crossbeam_channel::bounded(1);
+        let commands = self.commands.get(worker.index())?;
+        commands.send(Command::Excerpt { flow, answer }).ok()?;
+        self.shared.wakers[worker.index()].wake();
+        excerpt.recv_timeout(PATIENCE).ok()
     }
 }
 

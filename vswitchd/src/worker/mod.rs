@@ -14,6 +14,7 @@ mod inbox;
 mod limits;
 mod live;
 mod lookout;
+pub mod offline;
 mod outbox;
 mod policy;
 mod ports;

@@ -299,7 +299,7 @@ fn closed(state: &DesiredState, host_mtu_bytes: u16) -> Description {
     }
 }
 
-fn describe(state: &DesiredState, limits: &Limits, host_mtu_bytes: u16) -> Description {
+pub(super) fn describe(state: &DesiredState, limits: &Limits, host_mtu_bytes: u16) -> Description {
     Description {
         uplink: Some(UplinkDescription {
             port: UPLINK,

@@ -370,6 +370,10 @@ impl Worker {
                     let flows = self.parts.local.flows(self.parts.clock.now(), limit);
                     let _ = answer.send(flows);
                 }
+                Command::Excerpt { flow, answer } => {
+                    let now = self.parts.clock.now();
+                    let _ = answer.send(self.parts.local.excerpt(now, flow.as_ref()));
+                }
                 Command::Stop => self.running = false,
             }
         }

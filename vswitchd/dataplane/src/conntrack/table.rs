@@ -137,6 +137,21 @@ impl Conntrack {
         &mut self.flows[id.0 as usize]
     }
 
+    /// The flow with this id, to be looked at.
+    pub(crate) fn peek(&self, id: FlowId) -> &Flow {
+        &self.flows[id.0 as usize]
+    }
+
+    /// Takes in a copy of another table's flow. The caller knows: there is room,
+    /// and it is not there yet.
+    pub(crate) fn adopt(&mut self, flow: Flow) {
+        let hash = flow.key.hash(self.seed);
+        let slot = self.take_slot(flow);
+        self.link_index(hash, slot);
+        self.lists.push(&mut self.flows, slot);
+        self.live += 1;
+    }
+
     /// Adds the flow whose first packet is `key` with `transport`, which came
     /// in by `origin`. The caller has looked: it is not there yet. Says whether
     /// another flow was evicted for it.

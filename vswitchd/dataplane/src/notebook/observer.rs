@@ -27,7 +27,7 @@ impl Observer {
     #[inline(always)]
     pub(crate) fn note(&mut self, note: impl FnOnce() -> Note) {
         if let Some(notebook) = &mut self.0 {
-            notebook.notes.push(note());
+            write(notebook, note);
         }
     }
 
@@ -38,4 +38,11 @@ impl Observer {
             notebook.look(point, frame);
         }
     }
+}
+
+/// Out of the way of the walk that nobody looks at.
+#[cold]
+#[inline(never)]
+fn write(notebook: &mut Notebook, note: impl FnOnce() -> Note) {
+    notebook.notes.push(note());
 }

@@ -97,6 +97,7 @@ impl<P: Publisher> Engine<P> {
             | Request::Explain { .. }
             | Request::Matrix { .. }
             | Request::Eval { .. }
+            | Request::Trace { .. }
             | Request::Doctor {}
             | Request::Log { .. }
             | Request::Shutdown {} => {
