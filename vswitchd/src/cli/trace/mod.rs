@@ -43,7 +43,8 @@ Examples:
   vswitchctl trace shop/web shop/db --dport 5432
   vswitchctl trace shop/web 8.8.8.8 --proto udp --dport 53 -o json
   vswitchctl trace nginx nginx-manual --size 1453
-  vswitchctl trace uplink --frame '0200ac1e1e07 0200ac1e1e08 0800 4500...'
+  vswitchctl trace uplink --pcap outer.pcap --packet 3
+  vswitchctl trace nginx --frame eeeeeeeeeeee0200000001c108060001080006040001...
   vswitchctl trace host nginx --node minikube-m02
   vswitchctl trace nginx 10.244.151.1 -f /etc/vswitchd/vswitchd.toml")]
 pub(super) struct Args {
