@@ -19,6 +19,8 @@ pub enum Filter {
     /// Every frame that arrives: a workload's port.
     #[default]
     Everything,
+    /// Untagged ARP, whoever it is addressed to: for asking who else has an address.
+    Arp,
     /// The uplink: untagged IPv4 frames addressed to this host that carry IPIP, or an ICMP fragmentation-needed
     /// (type 3 code 4) that quotes IPIP (RFC 2003 section 5.1). All else is the host's own business.
     ///
@@ -42,6 +44,12 @@ impl Filter {
                 if_equal(libc::PACKET_OUTGOING.into(), 0, 1),
                 DROP,
                 KEEP,
+            ],
+            Self::Arp => vec![
+                load_ethertype(),
+                if_equal(libc::ETH_P_ARP as u32, 0, 1),
+                KEEP,
+                DROP,
             ],
             Self::Uplink => [underlay().as_slice(), &[DROP]].concat(),
             Self::UplinkPlain { block } => {

@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 mod bpf;
+mod clock;
 mod encapsulator;
 mod error;
 mod fanout;
@@ -25,6 +26,7 @@ use packet::frame::Frame;
 
 use sys::interface;
 
+pub use clock::{ClockState, clock_state};
 pub use encapsulator::{Encapsulator, EncapsulatorFailure};
 pub use error::Error;
 pub use fanout::{Fanout, fanout_program};

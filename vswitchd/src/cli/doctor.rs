@@ -17,6 +17,7 @@ Works without a running daemon, too. Exit status: 0 all is well, 1 warnings, 2 s
 
 Examples:
   vswitchctl doctor
+  vswitchctl doctor --passive               sends nothing
   vswitchctl doctor --config /etc/vswitchd/vswitchd.toml
   vswitchctl doctor -o json | jq '.[] | select(.level != \"ok\")'")]
 pub(super) struct Args {
@@ -32,6 +33,9 @@ pub(super) struct Args {
     /// Where libcni remembers which pod got which address.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/cni/results")]
     cni_cache: PathBuf,
+    /// Send nothing: neither pings through the tunnel to other nodes nor ARP about this node's own address.
+    #[arg(long)]
+    passive: bool,
 }
 
 /// How `doctor` prints.
@@ -49,6 +53,7 @@ impl Args {
             config: self.config,
             cni_dir: self.cni_dir,
             cni_cache: self.cni_cache,
+            passive: self.passive,
         };
         let findings = doctor::report(Some(socket), &places);
         match self.output {

@@ -1,12 +1,14 @@
 //! What the running daemon says: is it well, do other nodes answer, do pods' MTUs fit?
 
-use std::{path::Path, time::Duration};
+use std::{net::Ipv4Addr, path::Path, time::Duration};
 
 use cni_shim::{Client, ClientError, Request, Response};
+use ipnet::Ipv4Net;
+use packet::ethernet::MacAddr;
 use serde_json::Value;
 
-use super::{Finding, Level};
-use crate::show::Row;
+use super::{Finding, Level, duplicates, peers::Peer};
+use crate::{host::TUNNEL, show::Row};
 
 /// A doctor does not wait for ever.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,6 +23,8 @@ pub(super) struct Answers {
     status: Row,
     ports: Vec<Row>,
     endpoints: Vec<Row>,
+    nodes: Vec<Row>,
+    routes: Vec<Row>,
 }
 
 /// Asks everything at once.
@@ -45,6 +49,8 @@ fn converse(socket: &Path) -> Result<Answers, ClientError> {
         status: table("status")?.into_iter().next().unwrap_or_default(),
         ports: table("ports")?,
         endpoints: table("endpoints")?,
+        nodes: table("nodes")?,
+        routes: table("routes")?,
     })
 }
 
@@ -87,9 +93,65 @@ impl Answers {
         uplink.map(str::to_owned)
     }
 
+    /// It answers, well or not.
+    pub(super) fn is_running(&self) -> bool {
+        !self.status.is_empty()
+    }
+
+    /// The other nodes, as it knows them.
+    pub(super) fn peers(&self) -> Vec<Peer> {
+        let others = self.nodes.iter();
+        let others = others.filter(|row| row.get("local") == Some(&Value::Bool(false)));
+        others.filter_map(|row| self.peer(row)).collect()
+    }
+
+    fn peer(&self, row: &Row) -> Option<Peer> {
+        let (address, _) = word(row, "ipv4").split_once('/')?;
+        let tunnel: Ipv4Addr = word(row, "tunnel_address").parse().ok()?;
+        let leads_there = |route: &&Row| {
+            let block: Option<Ipv4Net> = word(route, "dst").parse().ok();
+            word(route, "owner") == word(row, "name") && block.is_some_and(|b| b.contains(&tunnel))
+        };
+        let mut routes = self.routes.iter();
+        let route = routes.find(leads_there)?;
+        let encapsulated = word(route, "dev") == TUNNEL;
+        let outer = if encapsulated { IPIP_BYTES } else { 0 };
+        let packet_bytes = number(row, "path_mtu").saturating_sub(outer);
+        Some(Peer {
+            name: word(row, "name").to_owned(),
+            address: address.parse().ok()?,
+            tunnel,
+            encapsulated,
+            resolved: row.get("mac").is_some_and(Value::is_string),
+            packet_bytes: packet_bytes as usize,
+        })
+    }
+
+    /// The uplink, and this node's addresses on it.
+    pub(super) fn own_address(&self) -> Option<(String, Ipv4Addr, MacAddr)> {
+        let mut nodes = self.nodes.iter();
+        let own = nodes.find(|row| row.get("local") == Some(&Value::Bool(true)))?;
+        let (address, _) = word(own, "ipv4").split_once('/')?;
+        let mac = word(own, "mac").parse().ok()?;
+        Some((self.uplink()?, address.parse().ok()?, mac))
+    }
+
+    /// Two pods with one address.
+    fn shared_addresses(&self) -> Vec<Finding> {
+        let owner = |row: &Row| {
+            let address = word(row, "address").to_owned();
+            (address, word(row, "endpoint").to_owned())
+        };
+        let addressed = self.endpoints.iter();
+        let addressed = addressed.filter(|row| row.contains_key("address"));
+        let owners: Vec<(String, String)> = addressed.map(owner).collect();
+        duplicates::among_pods(&owners)
+    }
+
     pub(super) fn findings(&self) -> Vec<Finding> {
         let mut findings: Vec<Finding> = self.reachable.iter().cloned().collect();
         findings.extend(self.health.iter().filter_map(of_health));
+        findings.extend(self.shared_addresses());
         findings.extend(self.wide_pods());
         findings.push(self.protocol_4());
         findings

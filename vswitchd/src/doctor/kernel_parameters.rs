@@ -20,6 +20,9 @@ pub(super) fn examine(uplink: Option<&str>) -> Vec<Finding> {
     };
     let forwarding = sysctl::read("net.ipv4.ip_forward").ok();
     let mut findings = vec![ip_forward(forwarding.as_deref())];
+    if forwarding.as_deref() == Some("1") {
+        findings.extend([TUNNEL, uplink].into_iter().filter_map(closed));
+    }
     findings.extend(filters.examine(uplink));
     findings
 }
@@ -43,6 +46,22 @@ fn ip_forward(value: Option<&str>) -> Finding {
             "mount /proc in the daemon's container",
         ),
     }
+}
+
+/// Writing `ip_forward` sets every interface's own switch, which somebody may have set back since.
+fn closed(interface: &str) -> Option<Finding> {
+    let value = sysctl::read(&format!("net/ipv4/conf/{interface}/forwarding")).ok()?;
+    forwarding_of(interface, &value)
+}
+
+fn forwarding_of(interface: &str, value: &str) -> Option<Finding> {
+    (value == "0").then(|| {
+        Finding::warn(
+            "ip_forward",
+            format!("1, but {interface} has it off: what comes in there is not passed on"),
+            &format!("sysctl -w net.ipv4.conf.{interface}.forwarding=1"),
+        )
+    })
 }
 
 /// `rp_filter` of each place: 0 off, 1 strict, 2 loose. Of `all` and the interface, the higher
@@ -158,6 +177,13 @@ mod tests {
             ..OFF
         };
         assert_eq!(levels(strict), [Level::Ok, Level::Ok]);
+    }
+
+    #[test]
+    fn an_interface_of_its_own_mind_is_found() {
+        let finding = forwarding_of("eth0", "0").unwrap();
+        assert!(finding.advice.contains("conf.eth0.forwarding=1"));
+        assert_eq!(forwarding_of("eth0", "1"), None);
     }
 
     #[test]

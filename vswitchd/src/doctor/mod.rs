@@ -1,15 +1,21 @@
 //! `vswitchctl doctor`: does this host have what a node needs, and what would trip it?
 //!
 //! Every check is a file of its own and answers with [`Finding`]s: what was looked at, what was
-//! found, what to do. The checks read only; they run in the network namespace of the caller, with
-//! or without a daemon.
+//! found, what to do. They run in the network namespace of the caller, with or without a daemon, and
+//! change nothing. With a daemon, other nodes are asked: some ICMP echoes and three ARP requests, unless
+//! [`Places::passive`].
 
+mod clock;
 mod cni;
 mod daemon;
 mod devices;
+mod duplicates;
 mod foreign_pods;
+mod kernel_features;
 mod kernel_parameters;
+mod leaks;
 mod nftables;
+mod peers;
 mod uplink;
 
 use std::path::{Path, PathBuf};
@@ -106,6 +112,8 @@ pub struct Places {
     pub cni_dir: PathBuf,
     /// Where libcni remembers what it gave to whom.
     pub cni_cache: PathBuf,
+    /// Send nothing: other nodes are not asked.
+    pub passive: bool,
 }
 
 impl Default for Places {
@@ -114,22 +122,39 @@ impl Default for Places {
             config: None,
             cni_dir: "/etc/cni/net.d".into(),
             cni_cache: "/var/lib/cni/results".into(),
+            passive: false,
         }
     }
 }
 
-/// Looks at everything; takes some tens of milliseconds, mostly for running `nft`. `socket` is the
-/// daemon's; `None` leaves the daemon out (it asks for itself).
+/// Looks at everything. Takes some tens of milliseconds, mostly for running `nft`; with a daemon, half a
+/// second more, and 1.2 s more if a node does not answer. `socket` is the daemon's; `None` leaves it out.
 #[must_use]
 pub fn report(socket: Option<&Path>, places: &Places) -> Vec<Finding> {
     let asked = socket.map(daemon::ask).unwrap_or_default();
     let uplink = asked.uplink();
-    let mut findings = devices::examine();
+    let mut findings = kernel_features::examine();
+    findings.extend(devices::examine());
     findings.push(nftables::examine());
     findings.extend(kernel_parameters::examine(uplink.as_deref()));
     findings.push(uplink::examine(places.config.as_deref(), uplink.as_deref()));
+    findings.push(clock::examine());
     findings.extend(asked.findings());
+    if asked.is_running() && !places.passive {
+        findings.extend(ask_others(&asked));
+    }
     findings.extend(cni::examine(&places.cni_dir, &places.cni_cache));
+    findings
+}
+
+/// What only other nodes can tell, and what the kernel says to them meanwhile.
+fn ask_others(asked: &daemon::Answers) -> Vec<Finding> {
+    let before = leaks::Sample::take();
+    let mut findings = peers::examine(&asked.peers());
+    if let Some((uplink, address, mac)) = asked.own_address() {
+        findings.push(duplicates::on_the_uplink(&uplink, address, mac));
+    }
+    findings.extend(before.and_then(leaks::Sample::examine));
     findings
 }
 
@@ -161,10 +186,17 @@ mod tests {
             config: None,
             cni_dir: nowhere.path().join("net.d"),
             cni_cache: nowhere.path().join("results"),
+            passive: false,
         };
         let socket = nowhere.path().join("sock");
         let findings = report(Some(&socket), &places);
         for subject in [
+            "kernel",
+            "fan-out",
+            "tcx",
+            "XDP",
+            "IPIP module",
+            "clock",
             "/dev/net/tun",
             "packet sockets",
             "user namespaces",

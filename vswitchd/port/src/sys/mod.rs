@@ -7,6 +7,7 @@
 
 pub(crate) mod bpf;
 pub(crate) mod bpf_counter;
+pub(crate) mod clock;
 pub(crate) mod interface;
 pub(crate) mod option;
 pub(crate) mod packet_socket;
