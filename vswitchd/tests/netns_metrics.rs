@@ -73,6 +73,8 @@ fn metrics_agree_with_what_the_tables_show() {
     let sent = before.sum("vswitchd_port_rx_frames_total", &of_nginx);
     assert!(sent >= 20.0, "{sent}");
     assert!(before.sum("vswitchd_conntrack_entries", &[]) >= 1.0);
+    let busy = |scrape: &Exposition| scrape.sum("vswitchd_worker_busy_seconds_total", &[]);
+    assert!(busy(&before) > 0.0 && busy(&after) >= busy(&before));
     let attached = [("verb", "attach"), ("result", "success")];
     let count = "vswitchd_cni_request_duration_seconds_count";
     assert_eq!(before.sum(count, &attached), 1.0, "nginx was attached");

@@ -18,15 +18,21 @@ pub(super) fn families(source: &Source<'_>) -> Vec<MetricFamily> {
         "vswitchd_worker_generation_lag",
         "Generations the worker is behind the newest snapshot.",
     );
+    let mut busy = Family::counter(
+        "vswitchd_worker_busy_seconds_total",
+        "Time the worker was awake, moving frames or looking for some; its rate is the share of a core.",
+    );
     for (index, worker) in source.live.workers().iter().enumerate() {
         let index = index.to_string();
         let behind = newest.saturating_sub(worker.generation);
         lag.add(&[("worker", &index)], behind as f64);
+        busy.add(&[("worker", &index)], worker.load.awake.as_secs_f64());
     }
     let published = source.view.publish_error.is_none();
     vec![
         generation.of(newest as f64),
         in_force.of(f64::from(u8::from(published))),
         lag.done(),
+        busy.done(),
     ]
 }
