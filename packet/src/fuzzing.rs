@@ -5,6 +5,7 @@
 
 use std::net::Ipv4Addr;
 
+use crate::bpf::{Instruction, Pieces, Program};
 use crate::offload::{Checksum, VIRTIO_LEN};
 use crate::segment::{MAX_HEADERS, Segments};
 use crate::transport::{SctpHeader, TcpHeader, UdpHeader};
@@ -17,7 +18,8 @@ use crate::{
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its corpus folder.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
+    ("filter", filter),
     ("frame_walk", frame_walk),
     ("ipip", ipip),
     ("segment", segment),
@@ -38,6 +40,35 @@ fn twice(packet: &[u8], f: impl Fn(&[u8])) {
     let mut mended = packet.to_vec();
     ipv4::fill_checksum(&mut mended);
     f(&mended);
+}
+
+/// A filter program (a count, then eight bytes an instruction as `struct bpf_insn` has them) and the frame it is run on. It is
+/// refused or it ends, and where the frame is cut in two makes no difference.
+pub fn filter(bytes: &[u8]) {
+    let Some((&count, rest)) = bytes.split_first() else {
+        return;
+    };
+    let (program, frame) = rest.split_at(rest.len().min(usize::from(count) * 8));
+    let instructions: Vec<Instruction> = program.as_chunks().0.iter().map(instruction).collect();
+    let Ok(program) = Program::new(&instructions) else {
+        return;
+    };
+    let cut = |at: usize| {
+        let (link, packet) = frame.split_at(at.min(frame.len()));
+        program.matches(Pieces { link, packet }, frame.len() as u32)
+    };
+    assert_eq!(cut(0), cut(14));
+    assert_eq!(cut(0), cut(usize::MAX));
+}
+
+fn instruction(bytes: &[u8; 8]) -> Instruction {
+    let [c0, c1, jump_true, jump_false, k @ ..] = *bytes;
+    Instruction {
+        code: u16::from_le_bytes([c0, c1]),
+        jump_true,
+        jump_false,
+        k: u32::from_le_bytes(k),
+    }
 }
 
 /// An Ethernet frame, read all the way up.

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arp;
+pub mod bpf;
 #[cfg(any(test, feature = "build"))]
 pub mod build;
 pub mod checksum;
