@@ -123,6 +123,16 @@ impl Client {
         self.read_response()
     }
 
+    /// The connection itself, to read what follows an answer; it is waited for without a limit.
+    ///
+    /// # Errors
+    /// The kernel refuses to forget the limit.
+    pub fn into_stream(self) -> std::io::Result<BufReader<UnixStream>> {
+        self.stream.get_ref().set_read_timeout(None)?;
+        self.stream.get_ref().set_write_timeout(None)?;
+        Ok(self.stream)
+    }
+
     fn read_response(&mut self) -> Result<Response, ClientError> {
         let mut line = String::new();
         let mut limited = self.stream.by_ref().take(MAX_LINE_BYTES as u64);

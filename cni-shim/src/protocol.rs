@@ -12,6 +12,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::capture::Capture;
+
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/vswitchd/vswitchd.sock";
 
@@ -234,6 +236,9 @@ pub enum Request {
         /// The packet.
         probe: crate::trace::Probe,
     },
+    /// Capture frames. Answer: [`Response::Capturing`], and then no more lines but the records of
+    /// [`crate::capture`].
+    Capture(Capture),
     /// Examine the host and say what is wrong with it. Answer: [`Response::Table`] or
     /// [`Response::Text`].
     Doctor {},
@@ -306,6 +311,8 @@ pub enum Response {
         /// One object per row.
         rows: Vec<serde_json::Map<String, serde_json::Value>>,
     },
+    /// To [`Request::Capture`].
+    Capturing {},
     /// Prose for the operator.
     Text {
         /// The text, without a final newline.
