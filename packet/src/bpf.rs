@@ -55,7 +55,9 @@ pub enum Error {
         k: u32,
     },
     /// A jump out of the program, or backward: a loop, as `protochain` compiles to.
-    #[error("instruction {at} of the filter jumps out of it or backward; loops (protochain) are not supported")]
+    #[error(
+        "instruction {at} of the filter jumps out of it or backward; loops (protochain) are not supported"
+    )]
     Jump {
         /// Which one.
         at: usize,
@@ -163,7 +165,9 @@ impl Load {
     fn from(self, frame: Pieces<'_>, at: u32) -> Option<u32> {
         match self {
             Self::Word => frame.bytes(at).map(u32::from_be_bytes),
-            Self::Half => frame.bytes(at).map(|bytes| u16::from_be_bytes(bytes).into()),
+            Self::Half => frame
+                .bytes(at)
+                .map(|bytes| u16::from_be_bytes(bytes).into()),
             Self::Byte => frame.bytes(at).map(|[byte]| byte.into()),
         }
     }

@@ -34,6 +34,7 @@ use crate::{
     metrics::{Exporter, Meters},
     show,
     state::Attachments,
+    tap::Hub,
     web::{self, Prober, Site},
     worker::{Switch, SwitchConfig},
 };
@@ -83,6 +84,7 @@ struct Daemon {
     thread: thread::JoinHandle<()>,
     view: Arc<arc_swap::ArcSwap<crate::control::View>>,
     live: Arc<dyn Live>,
+    taps: Arc<Hub>,
     nat: Nat,
     meters: Arc<Meters>,
 }
@@ -128,6 +130,7 @@ impl Daemon {
             engine,
             thread,
             view,
+            taps: live.taps(),
             live: Arc::new(live),
             nat,
             meters,
@@ -140,6 +143,7 @@ impl Daemon {
             engine: self.engine.clone(),
             view: self.view.clone(),
             live: self.live.clone(),
+            taps: self.taps.clone(),
             tables: Arc::new(show::table),
             doctor: Arc::new(move |view| health::rows(view, nat.trouble(), &live.segmentation())),
             shutdown,

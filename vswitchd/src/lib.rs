@@ -17,5 +17,6 @@ pub mod offline;
 pub mod show;
 pub mod state;
 pub mod trace;
+pub mod tap;
 pub mod web;
 pub mod worker;

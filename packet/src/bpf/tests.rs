@@ -100,7 +100,10 @@ fn a_program_returns_and_is_neither_empty_nor_endless() {
     assert_eq!(Program::new(&[]), Err(Error::Length { found: 0 }));
     assert_eq!(Program::new(&[op(0x00, 0, 0, 1)]), Err(Error::End));
     let found = MAX_INSTRUCTIONS + 1;
-    assert_eq!(Program::new(&vec![ALL; found]), Err(Error::Length { found }));
+    assert_eq!(
+        Program::new(&vec![ALL; found]),
+        Err(Error::Length { found })
+    );
 }
 
 #[test]

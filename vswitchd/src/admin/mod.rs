@@ -13,6 +13,7 @@ use std::{sync::Arc, time::Instant};
 
 use ::policy::ask::Roster;
 use arc_swap::ArcSwap;
+use cni_shim::capture::Capture;
 use cni_shim::protocol::{Request, Response, error_code};
 use crossbeam_channel::Sender;
 use serde_json::{Map, Value};
@@ -22,6 +23,7 @@ use crate::{
     control::{Live, Message, View},
     log,
     metrics::Meters,
+    tap::{Begun, Hub, TapError},
 };
 
 /// One row of a table; its keys, in order, are the columns.
@@ -47,6 +49,8 @@ pub struct Desk {
     pub tables: Arc<Tables>,
     /// The doctor.
     pub doctor: Arc<Examination>,
+    /// The captures.
+    pub taps: Arc<Hub>,
     /// Told when a client asks the daemon to end.
     pub shutdown: Arc<Notify>,
     /// Where answers are counted.
@@ -97,6 +101,14 @@ impl Desk {
             }
             request => self.ask_engine(request).await,
         }
+    }
+
+    /// Begins a capture.
+    async fn capture(&self, capture: Capture) -> Result<Begun, TapError> {
+        let desk = self.clone();
+        // It asks for much memory.
+        let begun = tokio::task::spawn_blocking(move || desk.taps.begin(capture, &desk.view)).await;
+        begun.unwrap_or_else(|panic| Err(TapError::Thread(panic.into())))
     }
 
     async fn ask_engine(&self, request: Request) -> Response {

@@ -10,6 +10,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{Desk, error, socket::may_speak};
+use crate::tap::Begun;
 
 /// Longest request, in bytes: a GC of very many attachments fits.
 const MAX_REQUEST_BYTES: u64 = if MAX_LINE_BYTES < 8 << 20 {
@@ -62,6 +63,10 @@ async fn converse(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
             return Ok(());
         }
         let response = match from_line::<Request>(&line) {
+            Ok(Request::Capture(capture)) => match desk.capture(capture).await {
+                Ok(begun) => return stream_records(stream.into_inner(), begun).await,
+                Err(reason) => error(error_code::UNSUPPORTED_FIELD, reason.to_string()),
+            },
             Ok(request) => desk.answer(request).await,
             Err(reason) => error(
                 error_code::DECODING_FAILURE,
@@ -73,6 +78,14 @@ async fn converse(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
             return Ok(()); // cut off, or too long to be in step again
         }
     }
+}
+
+/// Answers, and gives the connection to the capture.
+async fn stream_records(mut stream: UnixStream, begun: Begun) -> io::Result<()> {
+    say(&mut stream, &Response::Capturing {}).await?;
+    let stream = stream.into_std()?;
+    stream.set_nonblocking(false)?;
+    begun.serve(stream).map_err(io::Error::other)
 }
 
 async fn say(stream: &mut UnixStream, response: &Response) -> io::Result<()> {

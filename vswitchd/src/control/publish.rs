@@ -8,6 +8,7 @@ use packet::FlowKey;
 use serde::Serialize;
 
 use super::{DesiredState, Segmentation, WorkerReport};
+use crate::tap::TapRow;
 
 /// Why a state is not in force.
 #[derive(Debug, thiserror::Error)]
@@ -147,5 +148,13 @@ pub trait Live: Send + Sync {
     /// answer. Nothing changes by it.
     fn excerpt(&self, _worker: WorkerId, _flow: Option<FlowKey>) -> Option<Excerpt> {
         None
+    /// The captures that run.
+    fn taps(&self) -> Vec<TapRow> {
+        Vec::new()
+    }
+
+    /// Copies of frames that captures lost, since the start.
+    fn tap_losses(&self) -> u64 {
+        0
     }
 }

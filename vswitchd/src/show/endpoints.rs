@@ -34,7 +34,7 @@ fn rows(source: &Source<'_>) -> Vec<Row> {
 }
 
 /// `namespace/pod`, or the container id of a container that is no pod.
-pub(super) fn full_name(workload: &Workload) -> String {
+pub(crate) fn full_name(workload: &Workload) -> String {
     match workload.namespace.as_str() {
         "" => workload.pod.clone(),
         namespace => format!("{namespace}/{}", workload.pod),

@@ -18,6 +18,7 @@ mod status;
 mod workers;
 
 pub use conntrack::DEFAULT_LIMIT as DEFAULT_CONNTRACK_LIMIT;
+pub(crate) use endpoints::full_name;
 pub use gateway::DefaultRoute;
 
 use serde_json::{Map, Value};

@@ -8,6 +8,8 @@ use dataplane::{Excerpt, PortCounters, PortId};
 use packet::FlowKey;
 use port::PortIo;
 
+use crate::tap::Order;
+
 /// An order to a worker.
 pub(super) enum Command {
     /// Serve this port from now on. Sent before the snapshot that knows it.
@@ -28,6 +30,8 @@ pub(super) enum Command {
         flow: Option<FlowKey>,
         answer: Sender<Excerpt>,
     },
+    /// Begin, aim or end a tap.
+    Tap(Order),
     /// End the thread.
     Stop,
 }

@@ -16,6 +16,7 @@ use super::shared::Shared;
 use crate::control::{
     ConntrackRow, DropRow, Live, PortCounters, PortDropRow, Segmentation, WorkerLoad, WorkerReport,
 };
+use crate::tap::{Hub, TapRow};
 
 /// A worker answers between two batches.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -27,6 +28,7 @@ pub struct LiveWorkers {
     registry: Registry,
     help: Help,
     clock: Clock,
+    taps: Arc<Hub>,
 }
 
 impl LiveWorkers {
@@ -36,6 +38,7 @@ impl LiveWorkers {
         registry: Registry,
         help: Help,
         clock: Clock,
+        taps: Arc<Hub>,
     ) -> Self {
         Self {
             shared,
@@ -43,7 +46,14 @@ impl LiveWorkers {
             registry,
             help,
             clock,
+            taps,
         }
+    }
+
+    /// The taps.
+    #[must_use]
+    pub fn taps(&self) -> Arc<Hub> {
+        Arc::clone(&self.taps)
     }
 }
 
@@ -142,6 +152,12 @@ impl Live for LiveWorkers {
         commands.send(Command::Excerpt { flow, answer }).ok()?;
         self.shared.wakers[worker.index()].wake();
         excerpt.recv_timeout(PATIENCE).ok()
+    fn taps(&self) -> Vec<TapRow> {
+        self.taps.rows()
+    }
+
+    fn tap_losses(&self) -> u64 {
+        self.taps.lost()
     }
 }
 

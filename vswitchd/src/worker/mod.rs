@@ -9,6 +9,7 @@
 
 mod clock;
 mod command;
+mod crew;
 mod encapsulation;
 mod inbox;
 mod limits;
@@ -29,4 +30,5 @@ mod thread;
 mod model;
 
 pub use live::LiveWorkers;
+pub(crate) use ports::{HOST, UPLINK, workload_port};
 pub use publish::{Switch, SwitchConfig, SwitchError};

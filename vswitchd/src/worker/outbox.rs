@@ -14,12 +14,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataplane::{Counters, DropReason, PortCounters, Time};
+use dataplane::{Counters, DropReason, PortCounters, PortId, Time};
 use packet::Frame;
 use packet::coalesce::{self, Kind};
 use port::{Poller, PortIo};
 
 use super::clock::Clock;
+use crate::tap::Taps;
 use heads::Heads;
 
 /// Frames queued in one turn at most; then the newest are dropped.
@@ -129,9 +130,11 @@ impl Outbox {
     /// true when the device was full and some still wait.
     pub(super) fn flush(
         &mut self,
+        id: PortId,
         clock: Clock,
         counters: &Counters,
         pool: &mut Vec<Frame>,
+        taps: &mut Taps,
     ) -> bool {
         self.heads.close_all();
         let mut done = 0;
@@ -143,6 +146,9 @@ impl Outbox {
                 Ok(0) => retries += 1,
                 Ok(sent) => {
                     self.count(done, sent);
+                    if taps.may_see(id) {
+                        taps.sent(clock.now(), id, &self.pending[done..done + sent]);
+                    }
                     done += sent;
                 }
                 Err(error) => match reason(&error) {
@@ -152,6 +158,9 @@ impl Outbox {
                     }
                     reason => {
                         self.lose(counters, reason, 1);
+                        if !taps.is_empty() {
+                            taps.dropped(clock.now(), id, reason, &self.pending[done]);
+                        }
                         done += 1;
                     }
                 },
@@ -166,6 +175,11 @@ impl Outbox {
         let kept = room.min(self.pending.len());
         let given_up = (self.pending.len() - kept) as u64;
         self.lose(counters, DropReason::DeviceFull, given_up);
+        if !taps.is_empty() {
+            for frame in &self.pending[kept..] {
+                taps.dropped(clock.now(), id, DropReason::DeviceFull, frame);
+            }
+        }
         pool.extend(self.pending.drain(kept..));
         self.stuck = !self.pending.is_empty();
         if !is_refused && let Some(since) = self.refused.take() {

@@ -14,9 +14,9 @@ use super::encapsulation::Help;
 use crate::control::{DesiredState, Encapsulation, PublishError};
 
 /// The host's TUN device.
-pub(super) const HOST: PortId = PortId(0);
+pub(crate) const HOST: PortId = PortId(0);
 /// The underlay.
-pub(super) const UPLINK: PortId = PortId(1);
+pub(crate) const UPLINK: PortId = PortId(1);
 /// The workload ports begin here, by slot.
 const FIRST_WORKLOAD: u16 = 2;
 /// How long a fresh interface is waited for.
@@ -25,7 +25,7 @@ const SETTLE: Duration = Duration::from_millis(100);
 const BATCH: usize = 64;
 
 /// The port of a workload's slot.
-pub(super) fn workload_port(slot: u32) -> PortId {
+pub(crate) fn workload_port(slot: u32) -> PortId {
     PortId(FIRST_WORKLOAD.saturating_add(u16::try_from(slot).unwrap_or(u16::MAX)))
 }
 

@@ -15,6 +15,7 @@ use port::{PortIo, RawIp, TunConfig, TunPort, Waker};
 
 use super::clock::Clock;
 use super::command::Command;
+use super::crew::Crew;
 use super::encapsulation::Help;
 use super::inbox::Inbox;
 use super::limits::Limits;
@@ -26,6 +27,7 @@ use super::thread::{Parts, Worker};
 use crate::config;
 use crate::control::{DesiredState, Encapsulation, Peer, PublishError, Publisher};
 use crate::metrics::Meters;
+use crate::tap::Hub;
 
 /// The host port's device, by Calico's name.
 const HOST_INTERFACE: &str = "tunl0";
@@ -153,7 +155,19 @@ impl Switch {
                 .map(|end| Box::new(end) as Box<dyn PortIo>)
                 .collect(),
         );
-        let live = LiveWorkers::new(Arc::clone(&shared), commands.clone(), registry, help, clock);
+        let crew = Crew {
+            shared: Arc::clone(&shared),
+            commands: commands.clone(),
+            clock,
+        };
+        let live = LiveWorkers::new(
+            Arc::clone(&shared),
+            commands.clone(),
+            registry,
+            help,
+            clock,
+            Arc::new(Hub::new(Box::new(crew))),
+        );
         let switch = Self {
             shared,
             commands,

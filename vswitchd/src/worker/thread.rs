@@ -1,12 +1,14 @@
 //! One worker: waits for frames, walks them, sends them.
 
+mod watched;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use dataplane::{
     Action, Arrived, DropReason, Event, Local, PortCounters, PortId, Punt, Snapshot, Time,
-    cut_and_dress, forward, resume,
+    cut_and_dress, forward,
 };
 use packet::Frame;
 use port::{PortIo, RawIp};
@@ -19,6 +21,7 @@ use super::outbox::{Outbox, Queued};
 use super::segments;
 use super::shaper::{Shaper, Verdict};
 use super::shared::Shared;
+use crate::tap::Taps;
 
 /// Frames taken from a port before the next port's turn.
 const BATCH: usize = 64;
@@ -59,6 +62,7 @@ pub(super) struct Worker {
     shaper: Shaper,
     handed_to: Vec<bool>,
     ticked: Time,
+    taps: Taps,
     /// This turn has sent before its end, for want of buffers.
     flushed_early: bool,
     running: bool,
@@ -80,6 +84,7 @@ impl Worker {
             shaper: Shaper::new(),
             handed_to: vec![false; parts.inboxes.len()],
             ticked: Time::default(),
+            taps: Taps::default(),
             flushed_early: false,
             running: true,
             parts,
@@ -163,9 +168,13 @@ impl Worker {
         counters.rx_frames.add(taken as u64);
         counters.rx_bytes.add(bytes as u64);
         self.parts.local.look_ahead(&batch[..taken]);
-        for frame in &mut batch[..taken] {
-            let action = forward(world, &mut self.parts.local, now, id, frame);
-            self.act(world, now, id, action, frame);
+        if self.taps.may_see(id) {
+            self.walk_watched(world, now, id, &mut batch[..taken]);
+        } else {
+            for frame in &mut batch[..taken] {
+                let action = forward(world, &mut self.parts.local, now, id, frame);
+                self.act(world, now, id, action, frame);
+            }
         }
         self.batch = batch;
         taken
@@ -183,7 +192,7 @@ impl Worker {
             }) = inboxes[self.parts.index].pop()
         {
             taken += 1;
-            let action = resume(world, &mut self.parts.local, now, arrived, &mut frame);
+            let action = self.go_on(world, now, arrived, &mut frame);
             if matches!(self.ports.get(arrived.port.index()), Some(Some(_))) {
                 self.act(world, now, arrived.port, action, &mut frame);
             }
@@ -220,7 +229,7 @@ impl Worker {
                 }
                 Verdict::Never { by_receiver } => {
                     let toward = by_receiver.then_some(to);
-                    self.drop(DropReason::BandwidthExceeded, Some(from), toward);
+                    self.lose(DropReason::BandwidthExceeded, from, toward, frame);
                 }
             },
             Action::Punt(Punt::Worker(owner, arrived)) => self.hand(owner.index(), arrived, frame),
@@ -228,6 +237,7 @@ impl Worker {
                 let lost = segments::carry(&self.parts.raw, frame);
                 let reason = DropReason::UnresolvedNextHop;
                 self.parts.local.count_drops(reason, Some(from), None, lost);
+                self.show_carried(lost == 0, from, frame);
             }
             Action::Punt(Punt::Cut(adjacency)) => {
                 self.cut(world, now, from, adjacency, frame);
@@ -259,6 +269,9 @@ impl Worker {
         if let (Err(reason), Some(Some(port))) = (cut, self.ports.get(from.index())) {
             port.counters.drops.from(reason).add(1);
         }
+        if let Err(reason) = cut {
+            self.show_loss(reason, from, frame);
+        }
         for (mut piece, action) in pieces {
             self.act(world, now, from, action, &mut piece);
             self.pool.push(piece);
@@ -269,7 +282,7 @@ impl Worker {
     #[inline]
     fn queue(&mut self, from: PortId, to: PortId, frame: &mut Frame) {
         if self.ports.get(to.index()).is_none_or(Option::is_none) {
-            return self.drop(DropReason::NoPort, Some(from), None);
+            return self.lose(DropReason::NoPort, from, None, frame);
         }
         if let Some(frame) = self.exchange(from, frame) {
             self.enqueue(from, to, frame);
@@ -278,8 +291,8 @@ impl Worker {
 
     fn enqueue(&mut self, from: PortId, to: PortId, frame: Frame) {
         let Some(Some(port)) = self.ports.get_mut(to.index()) else {
-            self.pool.push(frame);
-            return self.drop(DropReason::NoPort, Some(from), None);
+            self.lose(DropReason::NoPort, from, None, &frame);
+            return self.pool.push(frame);
         };
         match port.push(frame) {
             Queued::Waits if port.listed => {}
@@ -289,8 +302,8 @@ impl Worker {
             }
             Queued::Joined(spare) => self.pool.push(spare),
             Queued::Full(frame) => {
+                self.lose(DropReason::DeviceFull, from, Some(to), &frame);
                 self.pool.push(frame);
-                self.drop(DropReason::DeviceFull, Some(from), Some(to));
             }
         }
     }
@@ -307,8 +320,8 @@ impl Worker {
         match self.parts.inboxes[owner].push(handed) {
             Ok(()) => self.handed_to[owner] = true,
             Err(frame) => {
+                self.lose(DropReason::HandOffFull, arrived.port, None, &frame);
                 self.pool.push(frame);
-                self.drop(DropReason::HandOffFull, Some(arrived.port), None);
             }
         }
     }
@@ -324,7 +337,7 @@ impl Worker {
             self.pool.pop()
         });
         let Some(spare) = spare else {
-            self.drop(DropReason::NoBuffer, Some(from), None);
+            self.lose(DropReason::NoBuffer, from, None, frame);
             return None;
         };
         Some(std::mem::replace(frame, spare))
@@ -341,10 +354,10 @@ impl Worker {
     fn flush(&mut self) {
         self.lookout.expect(&self.dirty);
         let (clock, counters) = (self.parts.clock, self.parts.local.counters());
-        let (ports, pool) = (&mut self.ports, &mut self.pool);
+        let (ports, pool, taps) = (&mut self.ports, &mut self.pool, &mut self.taps);
         self.dirty.retain(|id| match &mut ports[id.index()] {
             Some(port) => {
-                port.listed = port.flush(clock, counters, pool);
+                port.listed = port.flush(*id, clock, counters, pool, taps);
                 port.listed
             }
             None => false,
@@ -354,10 +367,6 @@ impl Worker {
                 self.parts.inboxes[owner].wake();
             }
         }
-    }
-
-    fn drop(&self, reason: DropReason, from: Option<PortId>, toward: Option<PortId>) {
-        self.parts.local.count_drops(reason, from, toward, 1);
     }
 
     /// Carries out the control plane's orders.
@@ -374,6 +383,7 @@ impl Worker {
                     let now = self.parts.clock.now();
                     let _ = answer.send(self.parts.local.excerpt(now, flow.as_ref()));
                 }
+                Command::Tap(order) => self.taps.obey(order),
                 Command::Stop => self.running = false,
             }
         }
@@ -404,6 +414,9 @@ impl Worker {
         let pending = port.into_pending();
         let counters = self.parts.local.counters();
         counters.drop_many(DropReason::NoPort, pending.len() as u64);
+        for frame in &pending {
+            self.show_loss(DropReason::NoPort, id, frame);
+        }
         self.pool.extend(pending);
         self.dirty.retain(|dirty| *dirty != id);
         self.parts.local.close_port(id);

@@ -85,6 +85,7 @@ fn with_server(client: impl FnOnce(&std::path::Path) + Send + 'static) {
         live: Arc::new(Nothing),
         tables: Arc::new(tables),
         doctor: Arc::new(|_| Vec::new()),
+        taps: crate::tap::idle(),
         shutdown: Arc::new(Notify::new()),
         meters: Arc::new(crate::metrics::Meters::new().unwrap()),
         log: crate::log::Control::new("info").unwrap().0,

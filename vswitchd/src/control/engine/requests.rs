@@ -94,6 +94,7 @@ impl<P: Publisher> Engine<P> {
             Request::Gc { valid } => self.collect(&valid, reply),
             Request::Status {} => answer(reply, self.status()),
             Request::Show { .. }
+            | Request::Capture(_)
             | Request::Explain { .. }
             | Request::Matrix { .. }
             | Request::Eval { .. }

@@ -98,8 +98,13 @@ impl Bench {
     }
 
     fn flush(&mut self) -> bool {
-        self.outbox
-            .flush(self.clock, &self.counters, &mut self.pool)
+        self.outbox.flush(
+            PortId(0),
+            self.clock,
+            &self.counters,
+            &mut self.pool,
+            &mut Taps::default(),
+        )
     }
 
     /// What leaves when these are sent in one turn.

@@ -1,0 +1,190 @@
+//! All taps of one worker.
+
+use cni_shim::capture::Stage;
+use crossbeam_channel::Sender;
+use dataplane::{Action, DropReason, Generation, Note, Notebook, Point, PortId, Punt, Seen, Time};
+use packet::bpf::Pieces;
+use packet::{Frame, Offload};
+
+use super::aim::{Aim, Ends};
+use super::sight::{Judged, Sight, pieces, pieces_of};
+use super::tap::Tap;
+
+/// What a worker is told about taps, between batches.
+pub(crate) enum Order {
+    /// Look from now on.
+    Add(Box<Tap>),
+    /// The same words mean something else now.
+    Aim(u32, Aim),
+    /// Look no more, and give the tap back: a worker frees nothing.
+    Remove(u32, Sender<Box<Tap>>),
+}
+
+/// The taps of a worker, mostly none.
+#[derive(Default)]
+pub(crate) struct Taps {
+    #[expect(clippy::vec_box, reason = "moved in and out without copying rings")]
+    list: Vec<Box<Tap>>,
+    /// One bit for each value of the low six bits of an address that is looked for: in a block of pods each has its own.
+    addresses: u64,
+}
+
+/// A notebook on loan from a tap.
+pub(crate) struct Written {
+    of: usize,
+    pub(crate) notebook: Box<Notebook>,
+}
+
+impl Taps {
+    /// Whether frames of a batch at this port may concern a tap: asked once a batch.
+    #[inline]
+    pub(crate) fn may_see(&self, port: PortId) -> bool {
+        !self.list.is_empty() && self.look_at(port)
+    }
+
+    #[inline(never)]
+    fn look_at(&self, port: PortId) -> bool {
+        self.addresses != 0 || self.has_port(port)
+    }
+
+    /// Whether any tap is set.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Whether every frame at this port concerns a tap.
+    pub(crate) fn has_port(&self, port: PortId) -> bool {
+        self.list.iter().any(|tap| tap.aim.has_port(port))
+    }
+
+    /// Whether the frame's addresses may concern a tap: sometimes yes when they do not, never no when they do.
+    #[inline]
+    pub(crate) fn may_concern(&self, frame: &Frame) -> bool {
+        Ends::of(frame.packet()).is_some_and(|ends| {
+            (self.addresses >> (ends.src & 63) | self.addresses >> (ends.dst & 63)) & 1 != 0
+        })
+    }
+
+    /// A frame came by this port.
+    pub(crate) fn arrived(&mut self, now: Time, port: PortId, frame: &Frame) {
+        self.offer(
+            Sight::new(now, Stage::Rx, port),
+            pieces_of(frame),
+            frame.offload,
+        );
+    }
+
+    /// The device behind this port took these frames.
+    pub(crate) fn sent(&mut self, now: Time, port: PortId, frames: &[Frame]) {
+        let has_port = self.has_port(port);
+        for frame in frames {
+            if has_port || self.may_concern(frame) {
+                self.offer(
+                    Sight::new(now, Stage::Tx, port),
+                    pieces_of(frame),
+                    frame.offload,
+                );
+            }
+        }
+    }
+
+    /// A frame was dropped outside of the walk.
+    #[cold]
+    pub(crate) fn dropped(&mut self, now: Time, port: PortId, reason: DropReason, frame: &Frame) {
+        let sight = Sight {
+            reason: Some(reason),
+            ..Sight::new(now, Stage::Drop, port)
+        };
+        self.offer(sight, pieces_of(frame), frame.offload);
+    }
+
+    /// The notebook for the walk of this frame, if a tap asks for it. Give it back by [`Taps::noted`].
+    pub(crate) fn notebook(&mut self, port: PortId, frame: &Frame) -> Option<Written> {
+        let ends = Ends::of(frame.packet());
+        let concerns =
+            |tap: &Tap| tap.notebook.is_some() && tap.aim.means(Stage::Rx, port, ends, None);
+        let concerned = self.list.iter_mut().enumerate();
+        let concerned = concerned.filter(|(_, tap)| concerns(tap));
+        let (of, tap) = concerned.max_by_key(|(_, tap)| tap.wanted.snap_len)?;
+        let notebook = tap.notebook.take()?;
+        Some(Written { of, notebook })
+    }
+
+    /// A walk of a frame that came by this port was written down.
+    pub(crate) fn noted(&mut self, now: Time, port: PortId, under: Generation, walk: Written) {
+        let Written { of, notebook } = walk;
+        let judged = Judged::of(under, notebook.notes());
+        let at = |stage, reason| Sight {
+            judged,
+            reason,
+            ..Sight::new(now, stage, port)
+        };
+        if let Some(seen) = notebook.at(Point::PostPolicy) {
+            self.offer_seen(at(Stage::PostPolicy, None), seen);
+        }
+        let before_encap = notebook.at(Point::PreEncap);
+        if let Some(seen) = before_encap.filter(|_| is_encapsulated(&notebook)) {
+            self.offer_seen(at(Stage::PreEncap, None), seen);
+        }
+        if let (Some(seen), Some(reason)) = (notebook.at(Point::Drop), notebook.refused()) {
+            self.offer_seen(at(Stage::Drop, Some(reason)), seen);
+        }
+        self.list[of].notebook = Some(notebook);
+    }
+
+    fn offer_seen(&mut self, sight: Sight, seen: &Seen) {
+        let (link, packet) = seen.bytes.split_at(seen.link_len.min(seen.bytes.len()));
+        let cut_off = seen.len - seen.bytes.len();
+        self.offer_len(sight, pieces(link, packet), cut_off, seen.offload);
+    }
+
+    fn offer(&mut self, sight: Sight, frame: Pieces<'_>, offload: Offload) {
+        self.offer_len(sight, frame, 0, offload);
+    }
+
+    fn offer_len(&mut self, sight: Sight, frame: Pieces<'_>, cut_off: usize, offload: Offload) {
+        let sight = Sight {
+            wire_len: (frame.link.len() + frame.packet.len() + cut_off) as u32,
+            gso_size: offload.gso.map_or(0, |gso| gso.size),
+            ..sight
+        };
+        let ends = Ends::of(frame.packet);
+        for tap in &mut self.list {
+            if tap.wants(&sight, ends) {
+                tap.copy(sight, frame);
+            }
+        }
+    }
+
+    /// Carries out an order.
+    pub(crate) fn obey(&mut self, order: Order) {
+        let at = |taps: &Self, id| taps.list.iter().position(|tap| tap.id == id);
+        match order {
+            Order::Add(tap) => self.list.push(tap),
+            Order::Aim(id, aim) => {
+                if let Some(at) = at(self, id) {
+                    self.list[at].aim = aim;
+                }
+            }
+            Order::Remove(id, back) => {
+                if let Some(at) = at(self, id) {
+                    // There is room for it; if nobody waits any more, it ends here.
+                    let _ = back.try_send(self.list.swap_remove(at));
+                }
+            }
+        }
+        let addresses = self.list.iter().flat_map(|tap| tap.aim.addresses());
+        self.addresses = addresses.fold(0, |bits, address| bits | 1 << (address & 63));
+    }
+}
+
+/// Whether the packet, or what it is cut into, gets an outer header.
+fn is_encapsulated(notebook: &Notebook) -> bool {
+    notebook.notes().iter().any(|note| {
+        matches!(
+            note,
+            Note::Encapsulated { .. } | Note::Ended(Action::Punt(Punt::Cut(_)))
+        )
+    })
+}

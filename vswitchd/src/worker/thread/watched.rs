@@ -1,0 +1,108 @@
+//! The walk of frames that a tap may be concerned with, and what taps are shown of frames that do not leave.
+
+use dataplane::{
+    Action, Arrived, DropReason, PortId, Snapshot, Time, forward, observe,
+    observe_resumed, resume,
+};
+use packet::Frame;
+
+use super::Worker;
+use crate::worker::UPLINK;
+
+impl Worker {
+    /// Walks a batch of a port that some tap may see.
+    #[inline(never)]
+    pub(super) fn walk_watched(
+        &mut self,
+        world: &Snapshot,
+        now: Time,
+        id: PortId,
+        batch: &mut [Frame],
+    ) {
+        let has_port = self.taps.has_port(id);
+        for frame in batch {
+            let action = if has_port || self.taps.may_concern(frame) {
+                self.walk_shown(world, now, id, frame)
+            } else {
+                forward(world, &mut self.parts.local, now, id, frame)
+            };
+            self.act(world, now, id, action, frame);
+        }
+    }
+
+    /// Walks a frame that a tap is to be shown.
+    fn walk_shown(&mut self, world: &Snapshot, now: Time, id: PortId, frame: &mut Frame) -> Action {
+        self.taps.arrived(self.parts.clock.now(), id, frame);
+        let local = &mut self.parts.local;
+        let Some(mut walk) = self.taps.notebook(id, frame) else {
+            return forward(world, local, now, id, frame);
+        };
+        let action = observe(world, local, now, id, frame, &mut walk.notebook);
+        let seen = self.parts.clock.now();
+        self.taps.noted(seen, id, world.generation, walk);
+        action
+    }
+
+    /// Goes on with a frame that another worker took in.
+    #[inline]
+    pub(super) fn go_on(
+        &mut self,
+        world: &Snapshot,
+        now: Time,
+        arrived: Arrived,
+        frame: &mut Frame,
+    ) -> Action {
+        match self.taps.is_empty() {
+            true => resume(world, &mut self.parts.local, now, arrived, frame),
+            false => self.go_on_shown(world, now, arrived, frame),
+        }
+    }
+
+    fn go_on_shown(
+        &mut self,
+        world: &Snapshot,
+        now: Time,
+        arrived: Arrived,
+        frame: &mut Frame,
+    ) -> Action {
+        let local = &mut self.parts.local;
+        let Some(mut walk) = self.taps.notebook(arrived.port, frame) else {
+            return resume(world, local, now, arrived, frame);
+        };
+        let action = observe_resumed(world, local, now, arrived, frame, &mut walk.notebook);
+        let seen = self.parts.clock.now();
+        self.taps.noted(seen, arrived.port, world.generation, walk);
+        action
+    }
+
+    /// The kernel was given a packet to carry by the uplink.
+    pub(super) fn show_carried(&mut self, is_taken: bool, from: PortId, frame: &Frame) {
+        if !is_taken {
+            self.show_loss(DropReason::UnresolvedNextHop, from, frame);
+        } else if self.taps.may_see(UPLINK) {
+            let now = self.parts.clock.now();
+            self.taps.sent(now, UPLINK, std::slice::from_ref(frame));
+        }
+    }
+
+    /// A frame that came by `from` ends here, outside of the walk; `toward` is who could not take it, if it was that port.
+    #[cold]
+    pub(super) fn lose(
+        &mut self,
+        reason: DropReason,
+        from: PortId,
+        toward: Option<PortId>,
+        frame: &Frame,
+    ) {
+        self.parts.local.count_drops(reason, Some(from), toward, 1);
+        self.show_loss(reason, from, frame);
+    }
+
+    /// The same, where it was counted already.
+    pub(super) fn show_loss(&mut self, reason: DropReason, port: PortId, frame: &Frame) {
+        if !self.taps.is_empty() {
+            let now = self.parts.clock.now();
+            self.taps.dropped(now, port, reason, frame);
+        }
+    }
+}
