@@ -179,6 +179,11 @@ impl<R: Read> Records<R> {
         Self { from, body }
     }
 
+    /// Where they come from.
+    pub fn get_ref(&self) -> &R {
+        &self.from
+    }
+
     /// Waits for the next one; `None` at the end.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! `vswitchctl`, the operator's command line: one file per verb.
 
+mod capture;
 mod completions;
 mod doctor;
 mod draw;
@@ -38,6 +39,7 @@ Examples:
   vswitchctl show conntrack -o json --limit 10
   vswitchctl policy explain shop/web shop/db --port 5432/tcp
   vswitchctl trace shop/web shop/db --dport 5432
+  vswitchctl capture shop/web --drops
   vswitchctl doctor
   vswitchctl log set info,vswitchd::control=debug
   vswitchctl lab up -f configs/lab/minikube.toml
@@ -59,6 +61,8 @@ enum Verb {
     Show(show::Args),
     /// Tell what would happen to a packet, stage by stage and node by node.
     Trace(trace::Args),
+    /// Show or record what passes the switch, stage by stage, drops included.
+    Capture(capture::Args),
     /// Who may talk to whom, and why: of the daemon's state or of manifests.
     Policy(policy::Args),
     /// Examine this host: what is missing, what would trip pods, what to do about it.
@@ -94,6 +98,7 @@ impl Cli {
         match self.verb {
             Verb::Show(args) => args.run(&Daemon(socket)),
             Verb::Trace(args) => args.run(socket),
+            Verb::Capture(args) => args.run(&Daemon(socket)),
             Verb::Policy(args) => args.run(&Daemon(socket)),
             Verb::Doctor(args) => args.run(&socket),
             Verb::Log(args) => args.run(&Daemon(socket)),
@@ -137,6 +142,11 @@ struct Daemon(PathBuf);
 impl Daemon {
     /// One question; a refusal is an error.
     fn ask(&self, request: &Request) -> anyhow::Result<Response> {
+        Ok(self.ask_and_keep(request)?.0)
+    }
+
+    /// The same; the connection stays.
+    fn ask_and_keep(&self, request: &Request) -> anyhow::Result<(Response, Client)> {
         let path = self.0.display();
         let mut client = Client::connect(&self.0).map_err(|error| self.absent(error))?;
         match client.call(request)? {
@@ -146,7 +156,7 @@ impl Daemon {
             Response::Error {
                 message, details, ..
             } => bail!("vswitchd at {path} refuses: {message} ({details})"),
-            response => Ok(response),
+            response => Ok((response, client)),
         }
     }
 

@@ -16,6 +16,7 @@ mod ports;
 mod routes;
 mod status;
 mod workers;
+mod taps;
 
 pub use conntrack::DEFAULT_LIMIT as DEFAULT_CONNTRACK_LIMIT;
 pub(crate) use endpoints::full_name;
@@ -71,6 +72,7 @@ pub const TABLES: &[&Table] = &[
     &counters::TABLE,
     &workers::TABLE,
     &status::TABLE,
+    &taps::TABLE,
 ];
 
 /// What rows are made of.

@@ -7,6 +7,7 @@ pub(crate) mod drops;
 pub(crate) mod exposition;
 pub(crate) mod policing;
 pub(crate) mod scapy;
+pub(crate) mod tap;
 pub(crate) mod transfer;
 
 use std::{

@@ -1,0 +1,121 @@
+//! A running capture: the daemon's records, and what ends them.
+
+use std::io::{BufReader, Read};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use cni_shim::capture::{Capture, Records};
+use cni_shim::{Request, Response};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::SignalFd;
+
+use crate::cli::Daemon;
+
+/// What a shell reports for a program ended by Ctrl-C.
+const INTERRUPTED: i32 = 130;
+
+/// The daemon's records, until somebody has had enough.
+pub(super) struct Session {
+    pub(super) records: Records<BufReader<UnixStream>>,
+    connection: UnixStream,
+}
+
+impl Session {
+    /// Begins a capture.
+    ///
+    /// # Errors
+    /// The daemon does not answer, or refuses.
+    pub(super) fn begin(daemon: &Daemon, capture: Capture) -> anyhow::Result<Self> {
+        let (answer, client) = daemon.ask_and_keep(&Request::Capture(capture))?;
+        let Response::Capturing {} = answer else {
+            bail!("expected a capture, vswitchd answered {answer:?}; is it of another version?");
+        };
+        let reader = client.into_stream()?;
+        let connection = reader.get_ref().try_clone()?;
+        let records = Records::new(reader);
+        Ok(Self {
+            records,
+            connection,
+        })
+    }
+
+    /// Ends it: what was captured until now still comes.
+    pub(super) fn end(&self) {
+        // If the daemon is gone, it has ended.
+        let _ = self.connection.shutdown(Shutdown::Write);
+    }
+
+    /// Ends it at Ctrl-C, at SIGTERM, after some time, and when nobody reads `output` any more. A second signal ends the
+    /// process. Call it before any other thread is made.
+    ///
+    /// # Errors
+    /// The system refuses a descriptor or a thread.
+    pub(super) fn end_when_told(
+        &self,
+        after: Option<Duration>,
+        output: Option<OwnedFd>,
+    ) -> anyhow::Result<()> {
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGINT);
+        signals.add(Signal::SIGTERM);
+        signals.thread_block().context("holding back signals")?;
+        let signals = SignalFd::new(&signals).context("waiting for signals")?;
+        let connection = self.connection.try_clone()?;
+        let deadline = after.map(|after| Instant::now() + after);
+        thread::Builder::new().spawn(move || {
+            wait(&signals, deadline, output.as_ref());
+            let _ = connection.shutdown(Shutdown::Write);
+            wait_for_signal(&signals);
+            process::exit(INTERRUPTED);
+        })?;
+        Ok(())
+    }
+}
+
+/// Returns when the first of them happens.
+fn wait(signals: &SignalFd, deadline: Option<Instant>, output: Option<&OwnedFd>) {
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let mut asked = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        // Asked for nothing, a pipe still says that its reader has gone.
+        asked.extend(output.map(|output| PollFd::new(output.as_fd(), PollFlags::empty())));
+        match poll(&mut asked, timeout(left)) {
+            Err(nix::Error::EINTR) => {}
+            Ok(0) if left.is_none_or(|left| left > MOST) => {}
+            _ => break,
+        }
+    }
+    let _ = ready(signals).then(|| signals.read_signal());
+}
+
+fn wait_for_signal(signals: &SignalFd) {
+    while !matches!(signals.read_signal(), Ok(Some(_)) | Err(_)) {}
+}
+
+fn ready(signals: &SignalFd) -> bool {
+    let mut asked = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+    matches!(poll(&mut asked, PollTimeout::ZERO), Ok(1))
+}
+
+/// The longest that is waited at once.
+const MOST: Duration = Duration::from_secs(3600);
+
+fn timeout(left: Option<Duration>) -> PollTimeout {
+    match left {
+        None => PollTimeout::NONE,
+        // Rounded up, or the last fraction would be a busy loop.
+        Some(left) => PollTimeout::try_from(left.min(MOST) + Duration::from_millis(1))
+            .unwrap_or(PollTimeout::MAX),
+    }
+}
+
+/// Whether reading on would wait.
+pub(super) fn is_drained<R: Read>(records: &Records<BufReader<R>>) -> bool {
+    records.get_ref().buffer().is_empty()
+}
