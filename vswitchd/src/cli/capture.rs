@@ -43,7 +43,7 @@ Examples:
   vswitchctl capture shop/web
   vswitchctl capture --all --drops
   vswitchctl capture shop/web --drops --reason policy_ingress,policy_egress
-  vswitchctl capture --uplink -f 'ip proto 4' -c 10
+  vswitchctl capture --uplink -f icmp -c 10
   vswitchctl capture shop/web --stage rx,tx -w web.pcapng --rotate-size 100M --files 5
   vswitchctl capture shop/web -w - | wireshark -k -i -")]
 pub(super) struct Args {

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use cni_shim::capture::{Capture, Scope, Stage, Stats};
 use cni_shim::protocol::{Attachment, Bandwidth, PortMapping};
 use dataplane::{Counters, DropReason};
 use packet::ethernet::MacAddr;
@@ -129,6 +130,27 @@ impl Live for Recorded {
             packets: 12,
         };
         (40_000..).map(flow).take(limit.min(5_000)).collect()
+    }
+
+    fn taps(&self) -> Vec<TapRow> {
+        let capture = Capture {
+            scope: Scope::Pod("shop/web".into()),
+            stages: vec![Stage::Rx, Stage::Drop],
+            reasons: Vec::new(),
+            direction: None,
+            filter: Vec::new(),
+            expression: "tcp".into(),
+            snap_len: 128,
+        };
+        let stats = Stats {
+            matched: 7,
+            lost: 1,
+        };
+        vec![TapRow {
+            id: 1,
+            capture,
+            stats,
+        }]
     }
 
     fn port_counters(&self) -> Vec<PortCounters> {
@@ -439,6 +461,6 @@ fn an_unknown_table_is_an_error_that_names_the_known_ones() {
     assert_eq!(
         error,
         "there is no table \"rutes\"; there are nodes, pools, blocks, ports, endpoints, routes, \
-         conntrack, drops, pod-drops, counters, workers, status"
+         conntrack, drops, pod-drops, counters, workers, status, taps"
     );
 }
