@@ -268,6 +268,7 @@ impl Request {
             Self::Matrix { .. } => "matrix",
             Self::Eval { .. } => "eval",
             Self::Trace { .. } => "trace",
+            Self::Capture(_) => "capture",
             Self::Doctor {} => "doctor",
             Self::Log { .. } => "log",
             Self::Shutdown {} => "shutdown",

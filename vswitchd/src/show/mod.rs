@@ -15,8 +15,8 @@ mod pools;
 mod ports;
 mod routes;
 mod status;
-mod workers;
 mod taps;
+mod workers;
 
 pub use conntrack::DEFAULT_LIMIT as DEFAULT_CONNTRACK_LIMIT;
 pub(crate) use endpoints::full_name;

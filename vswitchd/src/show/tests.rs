@@ -18,6 +18,7 @@ use crate::control::{
     BlockUse, ConntrackRow, DesiredState, DropRow, PortCounters, PortDropRow, Seed, Segmentation,
     Update, Uplink, WorkerLoad, WorkerReport, Workload,
 };
+use crate::tap::TapRow;
 
 const MINIKUBE_M02: &str = r#"
 node = "minikube-m02"

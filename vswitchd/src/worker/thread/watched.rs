@@ -1,8 +1,7 @@
 //! The walk of frames that a tap may be concerned with, and what taps are shown of frames that do not leave.
 
 use dataplane::{
-    Action, Arrived, DropReason, PortId, Snapshot, Time, forward, observe,
-    observe_resumed, resume,
+    Action, Arrived, DropReason, PortId, Snapshot, Time, forward, observe, observe_resumed, resume,
 };
 use packet::Frame;
 
