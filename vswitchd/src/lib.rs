@@ -16,7 +16,7 @@ pub mod metrics;
 pub mod offline;
 pub mod show;
 pub mod state;
-pub mod trace;
 pub mod tap;
+pub mod trace;
 pub mod web;
 pub mod worker;

@@ -148,6 +148,8 @@ pub trait Live: Send + Sync {
     /// answer. Nothing changes by it.
     fn excerpt(&self, _worker: WorkerId, _flow: Option<FlowKey>) -> Option<Excerpt> {
         None
+    }
+
     /// The captures that run.
     fn taps(&self) -> Vec<TapRow> {
         Vec::new()

@@ -152,6 +152,8 @@ impl Live for LiveWorkers {
         commands.send(Command::Excerpt { flow, answer }).ok()?;
         self.shared.wakers[worker.index()].wake();
         excerpt.recv_timeout(PATIENCE).ok()
+    }
+
     fn taps(&self) -> Vec<TapRow> {
         self.taps.rows()
     }
