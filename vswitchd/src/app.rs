@@ -139,13 +139,16 @@ impl Daemon {
 
     fn desk(&self, shutdown: Arc<Notify>, log: log::Control) -> Desk {
         let (nat, live) = (self.nat.clone(), self.live.clone());
+        let started = health::Started::now();
         Desk {
             engine: self.engine.clone(),
             view: self.view.clone(),
             live: self.live.clone(),
             taps: self.taps.clone(),
             tables: Arc::new(show::table),
-            doctor: Arc::new(move |view| health::rows(view, nat.trouble(), &live.segmentation())),
+            doctor: Arc::new(move |view| {
+                health::rows(view, nat.trouble(), &live.segmentation(), &started)
+            }),
             shutdown,
             meters: self.meters.clone(),
             log,

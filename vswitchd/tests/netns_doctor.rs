@@ -7,7 +7,7 @@ mod netns_common;
 use std::fs;
 
 use lab::{Kill, Lab};
-use netns_common::{M02, M02_ADDRESS, M03, M03_ADDRESS, minikube, ok, run, shell};
+use netns_common::{M02, M02_ADDRESS, M03, M03_ADDRESS, Running, minikube, ok, run, shell};
 use serde_json::Value;
 
 /// A lab whose node has a CNI configuration of ours, where the doctor looks for it.
@@ -217,6 +217,31 @@ fn a_filter_of_protocol_4_is_told_from_a_daemon_and_a_node_that_are_gone() {
         "answers neither through the tunnel nor on the underlay",
     );
     assert_eq!(report.status, 1);
+}
+
+/// Packets of a protocol that no kernel knows (RFC 3692's 253), for as long as the doctor takes.
+const UNKNOWN_PROTOCOL: &str = r#"
+import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 253)
+for _ in range(400):
+    s.sendto(b"?", ("TO", 0))
+    time.sleep(0.01)
+"#;
+
+#[test]
+fn a_kernel_that_answers_a_protocol_it_does_not_know_is_found() {
+    let lab = ward("doctor-unknown");
+    let quiet = examine(&lab, M02);
+    assert!(quiet.about("protocol unreachable")[0].starts_with("ok: the kernel keeps quiet"));
+    let script = UNKNOWN_PROTOCOL.replace("TO", M02_ADDRESS);
+    let _sender = Running::python(&lab, M03, &script);
+    netns_common::soon("the kernel has met some", || {
+        let snmp = ok(&lab, M02, "cat /proc/net/snmp");
+        let values = snmp.lines().filter(|line| line.starts_with("Ip:")).nth(1);
+        values.unwrap().split(' ').nth(7) != Some("0")
+    });
+    let report = examine(&lab, M02);
+    report.warns("protocol unreachable", "answered each with ICMP 3/2");
 }
 
 #[test]

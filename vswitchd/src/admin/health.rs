@@ -1,13 +1,59 @@
 //! What the daemon knows to be wrong with itself, for `vswitchctl doctor`.
 
+use std::time::{Duration, Instant, SystemTime};
+
 use serde_json::Value;
 
 use super::Row;
 use crate::control::{Segmentation, View};
 
+/// Less is a clock that is kept well.
+const SET: Duration = Duration::from_secs(2);
+
+/// When the daemon started, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Started {
+    /// By the one that people set.
+    pub wall: SystemTime,
+    /// By the one that nobody sets.
+    pub monotonic: Instant,
+}
+
+impl Started {
+    /// Now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self {
+            wall: SystemTime::now(),
+            monotonic: Instant::now(),
+        }
+    }
+
+    /// How the clock was set since, if it was: no fault, but lines of the log from before are off by that.
+    fn clock_was_set(&self, now: &Self) -> Option<String> {
+        let expected = self.wall + now.monotonic.duration_since(self.monotonic);
+        let (by, direction) = match now.wall.duration_since(expected) {
+            Ok(ahead) => (ahead, "forward"),
+            Err(behind) => (behind.duration(), "back"),
+        };
+        (by > SET).then(|| {
+            format!(
+                "set {direction} by {} s since the daemon started (or the machine slept): lines of the log \
+                 from before are off by that",
+                by.as_secs()
+            )
+        })
+    }
+}
+
 /// One finding a row: `check`, `status` (`ok`, `warn` or `fail`) and a sentence.
 #[must_use]
-pub fn rows(view: &View, nat_trouble: Option<String>, segmentation: &Segmentation) -> Vec<Row> {
+pub fn rows(
+    view: &View,
+    nat_trouble: Option<String>,
+    segmentation: &Segmentation,
+    started: &Started,
+) -> Vec<Row> {
     let free: usize = view.blocks.iter().map(|block| block.free).sum();
     let uplink = &view.desired.uplink;
     let unresolved = view
@@ -54,6 +100,12 @@ pub fn rows(view: &View, nat_trouble: Option<String>, segmentation: &Segmentatio
             given_up(segmentation),
             &format!("super-segments to other nodes are cut {segmentation}"),
         ),
+        finding(
+            "clock",
+            "ok",
+            started.clock_was_set(&Started::now()),
+            "not set since the daemon started",
+        ),
     ]
 }
 
@@ -93,6 +145,23 @@ fn finding(check: &str, bad: &str, trouble: Option<String>, good: &str) -> Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_is_remarked_whichever_way() {
+        let before = Started::now();
+        let after = |wall: i64| {
+            let hour = Duration::from_secs(3600);
+            let monotonic = before.monotonic + hour;
+            let wall = match u64::try_from(wall) {
+                Ok(seconds) => before.wall + hour + Duration::from_secs(seconds),
+                Err(_) => before.wall + hour - Duration::from_secs(wall.unsigned_abs()),
+            };
+            before.clock_was_set(&Started { wall, monotonic })
+        };
+        assert_eq!(after(1), None);
+        assert!(after(90).unwrap().starts_with("set forward by 90 s"));
+        assert!(after(-90).unwrap().starts_with("set back by 90 s"));
+    }
 
     #[test]
     fn cutting_in_user_space_is_no_fault_unless_it_had_been_the_kernels() {

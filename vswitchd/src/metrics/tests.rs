@@ -221,3 +221,31 @@ fn the_process_is_described_by_the_kernels_figures() {
     assert!(value("process_threads") >= 1.0);
     assert!(value("process_cpu_seconds_total") < 3600.0);
 }
+
+/// A family as the table in `docs/operate.md` has it.
+fn row(name: &str, family: &exposition::Family) -> String {
+    let own = |label: &&String| *label != "le";
+    let labels = family.samples[0].labels.keys().filter(own);
+    let labels: Vec<&str> = labels.map(String::as_str).collect();
+    format!(
+        "| `{name}` | {} | {} | {} |",
+        family.kind,
+        labels.join(", "),
+        family.help
+    )
+}
+
+#[test]
+fn the_documentation_has_every_metric_with_its_labels_and_its_help() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operate.md");
+    let text = std::fs::read_to_string(file).unwrap();
+    let written: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("| `vswitchd_") || line.starts_with("| `process_"))
+        .collect();
+    let scrape = Exposition::read(&exporter(1).0.text().unwrap());
+    let families = scrape.families.iter();
+    let mut expected: Vec<String> = families.map(|(name, family)| row(name, family)).collect();
+    expected.sort();
+    assert_eq!(written, expected, "write this:\n{}", expected.join("\n"));
+}
