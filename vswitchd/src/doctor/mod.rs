@@ -140,22 +140,29 @@ pub fn report(socket: Option<&Path>, places: &Places) -> Vec<Finding> {
     findings.push(uplink::examine(places.config.as_deref(), uplink.as_deref()));
     findings.push(clock::examine());
     findings.extend(asked.findings());
-    if asked.is_running() && !places.passive {
-        findings.extend(ask_others(&asked));
+    let is_to_ask = asked.is_running() && !places.passive;
+    let before = is_to_ask.then(leaks::Sample::take).flatten();
+    findings.extend(tunnels(&asked, is_to_ask));
+    if is_to_ask {
+        let own = asked.own_address();
+        let own = own.map(|(uplink, ip, mac)| duplicates::on_the_uplink(&uplink, ip, mac));
+        findings.extend(own);
+        findings.extend(before.and_then(leaks::Sample::examine));
     }
     findings.extend(cni::examine(&places.cni_dir, &places.cni_cache));
     findings
 }
 
-/// What only other nodes can tell, and what the kernel says to them meanwhile.
-fn ask_others(asked: &daemon::Answers) -> Vec<Finding> {
-    let before = leaks::Sample::take();
-    let mut findings = peers::examine(&asked.peers());
-    if let Some((uplink, address, mac)) = asked.own_address() {
-        findings.push(duplicates::on_the_uplink(&uplink, address, mac));
+/// The other nodes are asked; where that cannot be, what the ports have counted says a little.
+fn tunnels(asked: &daemon::Answers, is_to_ask: bool) -> Vec<Finding> {
+    let peers = asked.peers();
+    if !is_to_ask || peers.is_empty() {
+        return vec![asked.protocol_4()];
     }
-    findings.extend(before.and_then(leaks::Sample::examine));
-    findings
+    match peers::examine(&peers) {
+        Ok(findings) => findings,
+        Err(unasked) => vec![unasked, asked.protocol_4()],
+    }
 }
 
 /// The worst of them.
