@@ -14,6 +14,7 @@ pub mod ipam;
 pub mod log;
 pub mod metrics;
 pub mod offline;
+pub mod replay;
 pub mod show;
 pub mod state;
 pub mod tap;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use packet::offload::{Checksum, Gso, GsoKind};
 use packet::transport::TcpHeader;
-use packet::{Frame, Offload, Protocol, ethernet, ipv4};
+use packet::{EtherType, Frame, Offload, Protocol, ethernet, ipv4};
 
 pub use read::Reader;
 pub use write::Writer;
@@ -83,6 +83,26 @@ impl Captured {
         let frame = self.frame(!self.is_packet);
         let offload = frame.offload.gso.map(|_| frame.virtio_header());
         (self.bytes.clone(), offload)
+    }
+
+    /// Is it ARP?
+    #[must_use]
+    pub fn is_arp(&self) -> bool {
+        self.ethertype() == Some(EtherType::ARP)
+    }
+
+    /// Is it IPv4?
+    #[must_use]
+    pub fn is_ipv4(&self) -> bool {
+        match self.is_packet {
+            true => self.bytes.first().is_some_and(|byte| byte >> 4 == 4),
+            false => self.ethertype() == Some(EtherType::IPV4),
+        }
+    }
+
+    fn ethertype(&self) -> Option<EtherType> {
+        let link = ethernet::Header::parse(&self.bytes).ok()?;
+        Some(link.ethertype).filter(|_| !self.is_packet)
     }
 
     /// The frame for a port with or without a link header; one that is missing is left out, one too

@@ -7,6 +7,7 @@ mod draw;
 mod log;
 mod man;
 mod policy;
+mod replay;
 mod show;
 mod trace;
 mod watch;
@@ -63,6 +64,8 @@ enum Verb {
     Trace(trace::Args),
     /// Show or record what passes the switch, stage by stage, drops included.
     Capture(capture::Args),
+    /// Run a capture through the data plane, without a daemon: verdicts, drops, and what another policy changes.
+    Replay(replay::Args),
     /// Who may talk to whom, and why: of the daemon's state or of manifests.
     Policy(policy::Args),
     /// Examine this host: what is missing, what would trip pods, what to do about it.
@@ -78,7 +81,7 @@ enum Verb {
 }
 
 /// Runs the command line of this process. Status 0 is success, 1 failure, 2 a wrong command line;
-/// `doctor`, `policy`, `trace` and `lab exec` have their own.
+/// `doctor`, `policy`, `trace`, `replay` and `lab exec` have their own.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -99,6 +102,7 @@ impl Cli {
             Verb::Show(args) => args.run(&Daemon(socket)),
             Verb::Trace(args) => args.run(socket),
             Verb::Capture(args) => args.run(&Daemon(socket)),
+            Verb::Replay(args) => args.run(),
             Verb::Policy(args) => args.run(&Daemon(socket)),
             Verb::Doctor(args) => args.run(&socket),
             Verb::Log(args) => args.run(&Daemon(socket)),

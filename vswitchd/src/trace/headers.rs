@@ -28,6 +28,13 @@ pub(super) fn lines(frame: &Frame) -> String {
     lines.join("\n")
 }
 
+/// The innermost IP header with what it carries, in one line.
+pub(crate) fn summary(frame: &Frame) -> String {
+    let mut lines = Vec::new();
+    ip(frame.packet(), &mut lines);
+    lines.pop().unwrap_or_default()
+}
+
 fn arp(bytes: &[u8]) -> String {
     match arp::Packet::parse(bytes) {
         Ok(packet) if packet.operation == arp::Operation::Request => {

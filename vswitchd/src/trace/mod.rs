@@ -7,10 +7,10 @@
 
 mod end;
 mod ground;
-mod headers;
+pub(crate) mod headers;
 pub mod hex;
-mod names;
-mod probe;
+pub(crate) mod names;
+pub(crate) mod probe;
 mod report;
 mod walk;
 mod words;

@@ -12,13 +12,13 @@ use crate::control::{BlockRoute, DesiredState, Encapsulation, Peer, Workload};
 const HINT: usize = 8;
 
 /// The names of one state.
-pub(super) struct Names<'a> {
-    pub(super) desired: &'a DesiredState,
-    pub(super) world: &'a Snapshot,
+pub(crate) struct Names<'a> {
+    pub(crate) desired: &'a DesiredState,
+    pub(crate) world: &'a Snapshot,
 }
 
 /// Where an address is.
-pub(super) enum Place<'a> {
+pub(crate) enum Place<'a> {
     /// A pod of this node, behind this port.
     Workload(&'a Workload),
     /// This node's host.
@@ -30,12 +30,12 @@ pub(super) enum Place<'a> {
 }
 
 impl<'a> Names<'a> {
-    pub(super) fn new(desired: &'a DesiredState, world: &'a Snapshot) -> Self {
+    pub(crate) fn new(desired: &'a DesiredState, world: &'a Snapshot) -> Self {
         Self { desired, world }
     }
 
     /// The address of an end: of a pod, of `host`, of a node's host in the pod network, or itself.
-    pub(super) fn address(&self, what: &'static str, text: &str) -> Result<Ipv4Addr, TraceError> {
+    pub(crate) fn address(&self, what: &'static str, text: &str) -> Result<Ipv4Addr, TraceError> {
         let node = &self.desired.node;
         if let Ok(address) = text.parse() {
             return Ok(address);
@@ -78,7 +78,7 @@ impl<'a> Names<'a> {
     }
 
     /// Where packets from this address come from.
-    pub(super) fn place(&self, address: Ipv4Addr) -> Place<'a> {
+    pub(crate) fn place(&self, address: Ipv4Addr) -> Place<'a> {
         if let Some(workload) = self.desired.workload_at(address) {
             return Place::Workload(workload);
         }
@@ -92,7 +92,7 @@ impl<'a> Names<'a> {
     }
 
     /// The other node that an address's block belongs to.
-    pub(super) fn block(&self, address: Ipv4Addr) -> Option<(&'a Peer, BlockRoute)> {
+    pub(crate) fn block(&self, address: Ipv4Addr) -> Option<(&'a Peer, BlockRoute)> {
         self.desired.peers.values().find_map(|peer| {
             let mut routes = peer.routes.iter();
             let route = routes.find(|route| route.block.contains(&address))?;
@@ -101,13 +101,13 @@ impl<'a> Names<'a> {
     }
 
     /// Is it an address that only a pod of this node could have?
-    pub(super) fn is_own(&self, address: Ipv4Addr) -> bool {
+    pub(crate) fn is_own(&self, address: Ipv4Addr) -> bool {
         let mut blocks = self.desired.blocks.iter();
         blocks.any(|block| block.contains(&address))
     }
 
     /// `default/nginx (10.244.205.193)`, or the bare address of nobody known.
-    pub(super) fn who(&self, address: Ipv4Addr) -> String {
+    pub(crate) fn who(&self, address: Ipv4Addr) -> String {
         match self.name(address) {
             Some(name) => format!("{name} ({address})"),
             None => address.to_string(),
@@ -133,7 +133,7 @@ impl<'a> Names<'a> {
     }
 
     /// A port with what is behind it.
-    pub(super) fn port(&self, id: PortId) -> String {
+    pub(crate) fn port(&self, id: PortId) -> String {
         let Some(port) = self.world.port(id) else {
             return format!("port {id}");
         };
@@ -148,7 +148,7 @@ impl<'a> Names<'a> {
     }
 
     /// The port of this name: `uplink`, `host`, a pod, or an interface.
-    pub(super) fn port_named(&self, text: &str) -> Result<PortId, TraceError> {
+    pub(crate) fn port_named(&self, text: &str) -> Result<PortId, TraceError> {
         let pod = || {
             let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
             self.pod(namespace, name)
@@ -169,7 +169,7 @@ impl<'a> Names<'a> {
     }
 
     /// The port towards the host, the uplink or the pod with this address.
-    pub(super) fn port_of(&self, place: &Place<'_>) -> Option<PortId> {
+    pub(crate) fn port_of(&self, place: &Place<'_>) -> Option<PortId> {
         let is_it = |id: &PortId| match (&self.world.port(*id)?.kind, place) {
             (PortKind::Host, Place::Host | Place::Outside) => Some(()),
             (PortKind::Uplink { .. }, Place::Peer(..)) => Some(()),
@@ -186,7 +186,7 @@ impl<'a> Names<'a> {
     }
 
     /// Another node, by the snapshot's number.
-    pub(super) fn peer(&self, id: PeerId) -> String {
+    pub(crate) fn peer(&self, id: PeerId) -> String {
         let peer = self.world.peers.get(id.index());
         peer.map_or_else(
             || format!("node {id}"),
@@ -196,7 +196,7 @@ impl<'a> Names<'a> {
 }
 
 /// `namespace/pod`, or the container id of a container that is no pod.
-pub(super) fn full_name(workload: &Workload) -> String {
+pub(crate) fn full_name(workload: &Workload) -> String {
     match workload.namespace.as_str() {
         "" => workload.pod.clone(),
         namespace => format!("{namespace}/{}", workload.pod),

@@ -238,7 +238,7 @@ fn offload(given: &Given, link_len: usize) -> Result<Offload, TraceError> {
 }
 
 /// The link header that packets come in with at this port.
-fn expected_link(names: &Names<'_>, port: PortId) -> [u8; ethernet::HEADER_LEN] {
+pub(crate) fn expected_link(names: &Names<'_>, port: PortId) -> [u8; ethernet::HEADER_LEN] {
     match names.world.workload(port) {
         Some(workload) => workload.link,
         None => ethernet::Header {
