@@ -42,7 +42,7 @@ pub(super) struct Args {
     /// The capture.
     capture: PathBuf,
     /// The node's TOML; it must have `address`.
-    #[arg(short, long = "file", value_name = "CONFIG", default_value = CONFIG)]
+    #[arg(short = 'f', long = "file", value_name = "CONFIG", default_value = CONFIG)]
     config: PathBuf,
     /// A directory of manifests instead of the node's `policy_dir`; a second one is compared with the first.
     #[arg(long = "policy", value_name = "DIR")]
