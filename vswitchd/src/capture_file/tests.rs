@@ -31,12 +31,12 @@ fn written() -> (tempfile::TempDir, PathBuf) {
     let path = folder.path().join("a.pcapng");
     let mut writer = Writer::create(&path).unwrap();
     writer
-        .write(at(1), "default/nginx rx", &ethernet(&udp(10)), None)
+        .write(at(1), "default/nginx:rx", &ethernet(&udp(10)), None)
         .unwrap();
     writer
         .write(
             at(123_456_789),
-            "tunl0 tx",
+            "host:tx",
             &Frame::from_packet(&udp(20)),
             None,
         )
@@ -45,7 +45,7 @@ fn written() -> (tempfile::TempDir, PathBuf) {
     writer
         .write(
             at(999_999_999),
-            "default/nginx rx",
+            "default/nginx:rx",
             &ethernet(&udp(30)),
             comment,
         )
@@ -80,11 +80,11 @@ fn what_is_written_is_read_again() {
         panic!("{frames:?}");
     };
     assert_eq!((first.at, last.at), (at(1), at(999_999_999)));
-    assert_eq!(first.interface.as_deref(), Some("default/nginx rx"));
+    assert_eq!(first.interface.as_deref(), Some("default/nginx:rx"));
     assert_eq!(first.frame(true), ethernet(&udp(10)));
     assert!(raw.is_packet && raw.is_ipv4() && !first.is_packet);
     assert_eq!((raw.number, &raw.bytes), (2, &udp(20)));
-    assert_eq!(raw.interface.as_deref(), Some("tunl0 tx"));
+    assert_eq!(raw.interface.as_deref(), Some("host:tx"));
 }
 
 #[test]
@@ -112,11 +112,11 @@ fn tshark_reads_names_nanoseconds_and_comments() {
     let lines: Vec<&str> = lines.lines().collect();
     assert_eq!(lines.len(), 3, "{lines:?}");
     assert!(
-        lines[0].starts_with("default/nginx rx|1700000000.000000001||18"),
+        lines[0].starts_with("default/nginx:rx|1700000000.000000001||18"),
         "{lines:?}"
     );
     assert!(
-        lines[1].starts_with("tunl0 tx|1700000000.123456789||28"),
+        lines[1].starts_with("host:tx|1700000000.123456789||28"),
         "{lines:?}"
     );
     assert!(

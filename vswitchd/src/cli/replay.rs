@@ -193,7 +193,7 @@ fn play(
             format!("answer to packet {number}, which was dropped: {reason}")
         });
         for (port, frame) in sent {
-            let name = format!("{} tx", player.port(port));
+            let name = format!("{}:tx", player.owner(port));
             writer.write(captured.at, &name, &frame, reason.as_deref())?;
         }
     }

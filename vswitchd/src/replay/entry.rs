@@ -102,10 +102,10 @@ pub(super) fn of(names: &Names<'_>, captured: &Captured) -> Result<Entry, Unfit>
 
 /// The port and stage of an interface that `vswitchctl capture` has named; `None` for all others.
 fn by_interface(names: &Names<'_>, name: &str) -> Option<Result<PortId, Unfit>> {
-    let words: Vec<&str> = name.split([' ', ':', '@', ',']).collect();
-    let stage = words.iter().find(|word| STAGES.contains(word))?;
-    let port = words.iter().find_map(|word| names.port_named(word).ok())?;
-    Some(match *stage {
+    let (owner, stage) = name.rsplit_once(':')?;
+    let stage = STAGES.into_iter().find(|known| *known == stage)?;
+    let port = names.port_named(owner).ok()?;
+    Some(match stage {
         RX => Ok(port),
         _ => Err(Unfit::LaterStage),
     })

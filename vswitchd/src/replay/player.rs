@@ -84,6 +84,12 @@ impl Player {
         self.names().port(id)
     }
 
+    /// A port as `vswitchctl capture` names it.
+    #[must_use]
+    pub fn owner(&self, id: PortId) -> String {
+        self.names().owner(id)
+    }
+
     fn names(&self) -> Names<'_> {
         Names::new(&self.node.desired, &self.node.world)
     }

@@ -120,9 +120,9 @@ fn the_source_address_says_the_port() {
 #[test]
 fn an_interface_that_the_capture_named_says_the_port_and_later_stages_are_left_out() {
     let files = Files::new(&[
-        ("default/web rx", syn(FAR, WEB, 80)),
-        ("default/web tx", syn(FAR, WEB, 80)),
-        ("host rx", syn(OUTSIDE, WEB, 80)),
+        ("default/web:rx", syn(FAR, WEB, 80)),
+        ("default/web:tx", syn(FAR, WEB, 80)),
+        ("host:rx", syn(OUTSIDE, WEB, 80)),
     ]);
     let fates = files.fates("open");
     let (rule, fate) = fates[0].clone().unwrap();

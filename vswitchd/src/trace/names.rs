@@ -147,6 +147,21 @@ impl<'a> Names<'a> {
         }
     }
 
+    /// A port as `vswitchctl capture` names it: `host`, `uplink`, or its pod.
+    pub(crate) fn owner(&self, id: PortId) -> String {
+        match self.world.port(id).map(|port| &port.kind) {
+            Some(PortKind::Host) => "host".to_owned(),
+            Some(PortKind::Uplink { .. }) => "uplink".to_owned(),
+            Some(PortKind::Workload(workload)) => {
+                match self.desired.workload_at(workload.address) {
+                    Some(pod) => full_name(pod),
+                    None => workload.address.to_string(),
+                }
+            }
+            None => format!("port {id}"),
+        }
+    }
+
     /// The port of this name: `uplink`, `host`, a pod, or an interface.
     pub(crate) fn port_named(&self, text: &str) -> Result<PortId, TraceError> {
         let pod = || {

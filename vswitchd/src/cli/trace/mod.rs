@@ -70,6 +70,9 @@ pub(super) struct Args {
     /// address of this node's blocks.
     #[arg(short, long, value_name = "CONFIG")]
     file: Option<PathBuf>,
+    /// With -f: a directory of manifests instead of its `policy_dir`.
+    #[arg(long, value_name = "DIR", requires = "file")]
+    policy: Option<PathBuf>,
     /// How to print.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -97,7 +100,7 @@ impl Args {
     pub(super) fn run(self, socket: PathBuf) -> anyhow::Result<ExitCode> {
         let probe = self.probe()?;
         let mut nodes = match &self.file {
-            Some(file) => Nodes::offline(file)?,
+            Some(file) => Nodes::offline(file, self.policy.as_deref())?,
             None => Nodes::first(socket, &self.place, &self.from)?,
         };
         let mut first = nodes.ask(probe.clone())?;

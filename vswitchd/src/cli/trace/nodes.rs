@@ -35,8 +35,8 @@ pub(super) enum Nodes {
 
 impl Nodes {
     /// A node as its configuration describes it.
-    pub(super) fn offline(config: &Path) -> anyhow::Result<Self> {
-        let node = OfflineNode::load(config, None)?;
+    pub(super) fn offline(config: &Path, policies: Option<&Path>) -> anyhow::Result<Self> {
+        let node = OfflineNode::load(config, policies)?;
         Ok(Self::Offline(Box::new(node)))
     }
 
