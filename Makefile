@@ -60,10 +60,12 @@ micro: ## what the data plane costs per frame, without devices
 doc: ## the documentation of every crate, in target/doc
 	$(CARGO) doc --locked --workspace --no-deps
 
-install: ## release builds, man pages and bash completion under PREFIX, the plugin into CNI_BIN (DESTDIR is honoured)
+install: ## release builds, man pages and bash completion under PREFIX, the plugin into CNI_BIN, a link into Wireshark's extcap folder (DESTDIR is honoured)
 	$(CARGO) build --locked --release -p vswitchd -p cni-shim --bins
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(TARGET)/release/vswitchd $(TARGET)/release/vswitchctl
 	install -D -t $(DESTDIR)$(CNI_BIN) $(TARGET)/release/vswitch
+	if folder=$$(tshark -G folders 2>/dev/null | sed -nE 's/^(Global )?Extcap path:[[:space:]]*//p' | head -1) && [ -n "$$folder" ]; then \
+	install -d "$(DESTDIR)$$folder" && ln -sf $(PREFIX)/bin/vswitchctl "$(DESTDIR)$$folder/vswitch-extcap"; fi
 	$(TARGET)/release/vswitchctl man $(DESTDIR)$(PREFIX)/share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	$(TARGET)/release/vswitchctl completions bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vswitchctl

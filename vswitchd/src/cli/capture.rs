@@ -23,8 +23,13 @@ use cni_shim::capture::{Capture, Direction, Record, Scope, Stage, Stats};
 use super::{Daemon, remark};
 use files::{Files, Plan};
 use line::Lines;
-use session::{Session, is_drained};
-use sink::{Sink, To};
+pub(super) use session::Session;
+use session::is_drained;
+pub(super) use sink::Sink;
+use sink::To;
+
+/// Bytes of the largest frame.
+pub(super) const WHOLE_FRAME: u32 = 65_549;
 
 /// Arguments of `vswitchctl capture`.
 #[derive(Debug, clap::Args)]
@@ -78,7 +83,7 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "FILTER")]
     filter: Option<String>,
     /// Bytes kept of each frame at most.
-    #[arg(short, long, value_name = "BYTES", default_value_t = 65_549)]
+    #[arg(short, long, value_name = "BYTES", default_value_t = WHOLE_FRAME)]
     snap_len: u32,
     /// End after so many.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -130,15 +135,17 @@ impl Args {
             )),
             Some(plan) => To::Files(Box::new(Files::begin(plan)?)),
         };
-        pump(session, Sink::new(to), self.count)
+        let (captured, stats) = pump(session, Sink::new(to), self.count)?;
+        remark(&format!(
+            "{captured} captured, {} matched, {} lost by the tap",
+            stats.matched, stats.lost
+        ));
+        Ok(ExitCode::SUCCESS)
     }
 
     fn capture(&self) -> anyhow::Result<Capture> {
         let expression = self.filter.clone().unwrap_or_default();
-        let filter = match expression.is_empty() {
-            true => Vec::new(),
-            false => filter::compile(&expression)?,
-        };
+        let filter = filter::compile(&expression)?;
         Ok(Capture {
             scope: self.scope()?,
             stages: self.stages(),
@@ -195,8 +202,12 @@ impl Args {
     }
 }
 
-/// From the daemon to the sink until the end, and a summary.
-fn pump(mut session: Session, mut sink: Sink, count: Option<u64>) -> anyhow::Result<ExitCode> {
+/// From the daemon to the sink until the end; how many there were, and what the daemon counted.
+pub(super) fn pump(
+    mut session: Session,
+    mut sink: Sink,
+    count: Option<u64>,
+) -> anyhow::Result<(u64, Stats)> {
     let mut captured = 0;
     let mut stats = Stats::default();
     let mut is_open = true;
@@ -234,11 +245,7 @@ fn pump(mut session: Session, mut sink: Sink, count: Option<u64>) -> anyhow::Res
     if is_open {
         sink.finish(stats)?;
     }
-    remark(&format!(
-        "{captured} captured, {} matched, {} lost by the tap",
-        stats.matched, stats.lost
-    ));
-    Ok(ExitCode::SUCCESS)
+    Ok((captured, stats))
 }
 
 /// On a terminal, unless NO_COLOR (no-color.org) forbids it.

@@ -4,6 +4,7 @@ mod capture;
 mod completions;
 mod doctor;
 mod draw;
+mod extcap;
 mod log;
 mod man;
 mod policy;
@@ -16,7 +17,7 @@ use std::{
     env,
     ffi::OsString,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -74,6 +75,8 @@ enum Verb {
     Log(log::Args),
     /// A cluster on this machine: nodes and pods are namespaces, daemons and wiring are real.
     Lab(lab::cli::Args),
+    /// Be a source of captures for Wireshark and tshark.
+    Extcap(extcap::Args),
     /// Print the completion script of a shell.
     Completions(completions::Args),
     /// Write manual pages, one per verb.
@@ -84,7 +87,7 @@ enum Verb {
 /// `doctor`, `policy`, `trace`, `replay` and `lab exec` have their own.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(with_verb(env::args_os().collect()));
     match cli.run() {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -93,6 +96,15 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Started by the name that Wireshark knows, the verb is not given.
+fn with_verb(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let name = arguments.first().map(Path::new).and_then(Path::file_name);
+    if name.is_some_and(|name| name == extcap::PROGRAM) {
+        arguments.insert(1, "extcap".into());
+    }
+    arguments
 }
 
 impl Cli {
@@ -107,6 +119,7 @@ impl Cli {
             Verb::Doctor(args) => args.run(&socket),
             Verb::Log(args) => args.run(&Daemon(socket)),
             Verb::Lab(args) => Ok(lab::cli::run(args)),
+            Verb::Extcap(args) => args.run(&Daemon(socket)),
             Verb::Completions(args) => args.run(),
             Verb::Man(args) => args.run(),
         }

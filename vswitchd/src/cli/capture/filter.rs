@@ -3,11 +3,15 @@
 use anyhow::{Context, bail};
 use pcap::{Capture, Linktype};
 
-/// Compiles an expression for Ethernet frames into classic BPF, `[code, jump_true, jump_false, k]` an instruction.
+/// Compiles an expression for Ethernet frames into classic BPF, `[code, jump_true, jump_false, k]` an instruction. The
+/// empty expression, which matches all, is the empty program.
 ///
 /// # Errors
 /// libpcap's own words.
 pub(crate) fn compile(expression: &str) -> anyhow::Result<Vec<[u32; 4]>> {
+    if expression.trim().is_empty() {
+        return Ok(Vec::new());
+    }
     let dead = Capture::dead(Linktype::ETHERNET).context("libpcap")?;
     let program = match dead.compile(expression, true) {
         Ok(program) => program,

@@ -21,7 +21,7 @@ use crate::cli::Daemon;
 const INTERRUPTED: i32 = 130;
 
 /// The daemon's records, until somebody has had enough.
-pub(super) struct Session {
+pub(crate) struct Session {
     pub(super) records: Records<BufReader<UnixStream>>,
     connection: UnixStream,
 }
@@ -31,7 +31,7 @@ impl Session {
     ///
     /// # Errors
     /// The daemon does not answer, or refuses.
-    pub(super) fn begin(daemon: &Daemon, capture: Capture) -> anyhow::Result<Self> {
+    pub(crate) fn begin(daemon: &Daemon, capture: Capture) -> anyhow::Result<Self> {
         let (answer, client) = daemon.ask_and_keep(&Request::Capture(capture))?;
         let Response::Capturing {} = answer else {
             bail!("expected a capture, vswitchd answered {answer:?}; is it of another version?");
@@ -56,7 +56,7 @@ impl Session {
     ///
     /// # Errors
     /// The system refuses a descriptor or a thread.
-    pub(super) fn end_when_told(
+    pub(crate) fn end_when_told(
         &self,
         after: Option<Duration>,
         output: Option<OwnedFd>,

@@ -1,15 +1,16 @@
 //! Where packets go: lines, or files.
 
 use std::io::{BufWriter, StdoutLock};
+use std::path::Path;
 
 use cni_shim::capture::{Directory, Packet, Stats};
 
 use super::book::Book;
-use super::files::Files;
+use super::files::{Files, Plan};
 use super::line::Lines;
 
 /// Takes packets, with the names of the directory before them.
-pub(super) struct Sink {
+pub(crate) struct Sink {
     book: Book,
     to: To,
 }
@@ -26,6 +27,22 @@ impl Sink {
     pub(super) fn new(to: To) -> Self {
         let book = Book::default();
         Self { book, to }
+    }
+
+    /// One file, or a named pipe.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(crate) fn file(path: &Path, snap_len: u32, filter: &str) -> anyhow::Result<Self> {
+        let files = Files::begin(Plan {
+            path: Some(path.to_owned()),
+            rotate_bytes: None,
+            rotate_after: None,
+            keep: None,
+            snap_len,
+            filter: filter.to_owned(),
+        })?;
+        Ok(Self::new(To::Files(Box::new(files))))
     }
 
     pub(super) fn learn(&mut self, directory: Directory) {
