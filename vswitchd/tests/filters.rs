@@ -47,7 +47,7 @@ const EXPRESSIONS: [&str; 40] = [
     "greater 60",
     "less 60",
     "len > 40 and len <= 80",
-    "vlan 7 and tcp port 80",
+    "vlan and ip",
     "mpls",
     "ip6 host fe80::1 or (ip6 and tcp port 80)",
 ];
@@ -80,11 +80,12 @@ fn compile(expression: &str) -> (Program, pcap::BpfProgram) {
 
 /// Bytes that mean something at their place, often, and anything at all, sometimes.
 fn frame() -> impl Strategy<Value = Vec<u8>> {
-    let any_byte = any::<u8>;
+    let noisy = || prop_oneof![3 => prop::sample::select(&[0_u8, 0, 1, 2, 8, 20, 255][..]), 2 => any::<u8>()];
     let few = |bytes: &'static [u8]| prop::sample::select(bytes);
     let ethertype = prop::sample::select(vec![
         [0x08, 0x00],
         [0x08, 0x00],
+        [0x86, 0xdd],
         [0x08, 0x06],
         [0x86, 0xdd],
         [0x81, 0x00],
@@ -105,17 +106,25 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
             few(&[2, 0x12, 0x10, 1]),
         ),
     );
-    let noise = prop::collection::vec(any_byte(), 90);
-    (header, noise, 0..90_usize).prop_map(|(header, mut bytes, len)| {
+    let noise = prop::collection::vec(noisy(), 90);
+    let mac = prop::sample::select(vec![[2, 0, 0, 0, 0, 1], [0xff; 6], [2, 0, 0, 0, 0, 9]]);
+    (header, noise, mac, 0..90_usize).prop_map(|(header, mut bytes, mac, len)| {
         let ((ethertype, version, protocol), (src, dst, src_port, dst_port), (f0, f1, flags)) =
             header;
+        bytes[..6].copy_from_slice(&mac);
         bytes[12..14].copy_from_slice(&ethertype);
         (bytes[14], bytes[23]) = (version, protocol);
         (bytes[20], bytes[21]) = (f0, f1);
         bytes[26..30].copy_from_slice(&src);
         bytes[30..34].copy_from_slice(&dst);
-        let l4 = 14 + usize::from(version & 0x0f) * 4;
-        if l4 + 14 < bytes.len() {
+        let l4 = match version {
+            0x60 => {
+                bytes[20] = protocol;
+                14 + 40
+            }
+            _ => 14 + usize::from(version & 0x0f) * 4,
+        };
+        if matches!(protocol, 6 | 17 | 132) && l4 + 14 < bytes.len() {
             bytes[l4..l4 + 2].copy_from_slice(&src_port);
             bytes[l4 + 2..l4 + 4].copy_from_slice(&dst_port);
             bytes[l4 + 13] = flags;
