@@ -6,6 +6,8 @@ use std::process::Command;
 
 use packet::transport::TcpFlags;
 use packet::{MacAddr, build};
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -215,4 +217,31 @@ fn what_is_no_capture_says_so_with_its_name() {
         "{error}"
     );
     assert_eq!(nth(&path, 2).unwrap().number, 2);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn a_broken_capture_is_an_error_at_worst(
+        edits in vec((0usize..900, any::<u8>()), 0..12), len in 0usize..900,
+    ) {
+        let (folder, path) = written();
+        let mut bytes = std::fs::read(&path).unwrap();
+        for (at, value) in edits {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = value;
+            }
+        }
+        bytes.truncate(len);
+        let broken = folder.path().join("broken");
+        std::fs::write(&broken, bytes).unwrap();
+        if let Ok(reader) = Reader::open(&broken) {
+            for captured in reader.take(20).map_while(Result::ok) {
+                prop_assert!(captured.bytes.len() <= LINK + packet::frame::MAX_PACKET);
+                let _ = captured.frame(true);
+                let _ = captured.frame(false);
+            }
+        }
+    }
 }

@@ -185,7 +185,7 @@ fn play(
 ) -> anyhow::Result<Fate> {
     let mut sent = Vec::new();
     let fate = player.play(captured.at, entry, |port, frame| {
-        sent.push((port, frame.clone()))
+        sent.push((port, frame.clone()));
     });
     if let Some(writer) = writer {
         let reason = fate.reason.map(|reason| {

@@ -2,7 +2,7 @@
 
 use cni_shim::trace::{Given, Probe};
 use dataplane::{Action, Adjacency, DropReason, Note, PortId, PortKind, Punt};
-use packet::{Frame, ipv4};
+use packet::{Frame, Protocol, ipv4};
 
 use super::names::{Names, full_name};
 use super::probe::Arriving;
@@ -48,6 +48,9 @@ fn dropped(names: &Names<'_>, walk: &Walk, reason: DropReason) -> End {
     let mut text = format!("dropped by {node}: {}: {}", row.label, row.sentence);
     if let Some(rule) = decider(names, walk) {
         text = format!("{text} Decided by: {rule}.");
+        if let Some(question) = question(names, walk) {
+            text = format!("{text} What would have to change: `{question}`.");
+        }
     }
     if let Some(told) = walk.notes.iter().find_map(answer) {
         text = format!("{text} Meanwhile {told}.");
@@ -71,6 +74,24 @@ fn decider(names: &Names<'_>, walk: &Walk) -> Option<String> {
     walk.refused.filter(|reason| is_policy(*reason))?;
     let rule = walk.notes.iter().find_map(denied)?;
     Some(names.world.policy.describe(rule).to_string())
+}
+
+/// The command that tells what would have to change for this flow to be allowed.
+fn question(names: &Names<'_>, walk: &Walk) -> Option<String> {
+    let key = walk.notes.iter().find_map(|note| match note {
+        Note::Policy { key, verdict, .. } if !verdict.allowed => Some(*key),
+        _ => None,
+    })?;
+    let end = |address| names.pod_or_address(address);
+    let (from, to) = (end(key.src), end(key.dst));
+    let port = match key.protocol {
+        Protocol::ICMP => "icmp".to_owned(),
+        protocol if protocol.has_ports() => format!("{}/{protocol}", key.dst_port),
+        protocol => format!("protocol:{}", protocol.0),
+    };
+    Some(format!(
+        "vswitchctl policy explain {from} {to} --port {port}"
+    ))
 }
 
 fn answer(note: &Note) -> Option<String> {

@@ -114,6 +114,12 @@ impl<'a> Names<'a> {
         }
     }
 
+    /// An end as `vswitchctl policy explain` takes it.
+    pub(crate) fn pod_or_address(&self, address: Ipv4Addr) -> String {
+        let pod = self.name(address).filter(|name| name.contains('/'));
+        pod.unwrap_or_else(|| address.to_string())
+    }
+
     fn name(&self, address: Ipv4Addr) -> Option<String> {
         let desired = self.desired;
         if let Some(workload) = desired.workload_at(address) {

@@ -178,7 +178,8 @@ minikube-m02, generation 1
     assert_eq!(hop.to_string(), expected);
     assert_eq!(hop.end.reason.as_deref(), Some("policy_ingress"));
     let start = "dropped by minikube-m02: policy_ingress: ";
-    let end = "Decided by: no ingress rule matched, end of tier default; selected by NetworkPolicy default/nobody.";
+    let end = "Decided by: no ingress rule matched, end of tier default; selected by NetworkPolicy default/nobody. \
+               What would have to change: `vswitchctl policy explain default/far default/client --port 53/udp`.";
     let text = &hop.end.text;
     assert!(text.starts_with(start) && text.ends_with(end), "{text}");
     assert_eq!(text.lines().count(), 1);
