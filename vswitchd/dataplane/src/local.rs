@@ -3,11 +3,12 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use crate::conntrack::{Conntrack, Flow, Timeouts};
+use crate::conntrack::{Conntrack, Flow, State, Timeouts};
 use crate::counters::{Counters, PortCounters};
 use crate::drop_reason::DropReason;
 use crate::fragments::Fragments;
-use crate::ids::{PeerId, PortId, WorkerId};
+use crate::ids::{Generation, PeerId, PortId, WorkerId};
+use crate::journal::{EndReason, FlowLog, Journal, JournalConfig};
 use crate::limiter::{Limiters, Purpose};
 use crate::notebook::Observer;
 use crate::reassembly::Reassembly;
@@ -66,6 +67,7 @@ pub struct Local {
     events: Vec<Event>,
     counters: Arc<Counters>,
     pub(crate) observer: Observer,
+    pub(crate) journal: Journal,
 }
 
 impl Local {
@@ -85,6 +87,7 @@ impl Local {
             events: Vec::with_capacity(MAX_EVENTS),
             counters,
             observer: Observer::default(),
+            journal: Journal::default(),
         }
     }
 
@@ -92,6 +95,20 @@ impl Local {
     #[inline]
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Writes the events of flows to this log from now on; flows that are there
+    /// already are not logged.
+    pub fn log_flows(&mut self, log: Box<dyn FlowLog>, config: JournalConfig) {
+        self.journal = Journal::to(log, config);
+    }
+
+    /// Writes what has been denied for long enough to the flow log, if there is
+    /// one. To be called between batches, before `generation`, which is in use
+    /// now, is reported: nobody may know the rules of an earlier one then.
+    #[inline]
+    pub fn log_denied(&mut self, now: Time, generation: Generation) {
+        self.journal.tick(now, generation);
     }
 
     /// From now on drops of frames from and for this port are counted there,
@@ -153,7 +170,15 @@ impl Local {
 
     /// Forgets what has timed out; bounded work, to be called between batches.
     pub fn expire(&mut self, now: Time) {
-        let expired = self.flows.expire(now, 64);
+        let journal = &mut self.journal;
+        let expired = self.flows.expire_telling(now, 64, |id, flow| {
+            // An end that only the last acknowledgement is missing of.
+            let reason = match flow.state {
+                State::LastAck => EndReason::Fin,
+                _ => EndReason::Timeout,
+            };
+            journal.removed(now, id, flow, reason);
+        });
         self.counters.flows_expired.add(expired as u64);
         self.count_flows();
     }

@@ -6,8 +6,10 @@
 
 use crate::conntrack::Flow;
 use crate::ids::{Generation, PortId};
+use crate::journal::EndReason;
 use crate::local::Local;
 use crate::snapshot::{PortKind, Snapshot};
+use crate::time::Time;
 
 /// Slots looked at in one call: 256 KiB of flows at most.
 const SLOTS: usize = 2048;
@@ -25,7 +27,7 @@ impl Local {
     /// Forgets flows with an end at a port that is gone or is another pod's by
     /// now. After each change of the snapshot it goes once through the table, a
     /// bounded part of it a call; to be called about once a second.
-    pub fn sweep(&mut self, world: &Snapshot) {
+    pub fn sweep(&mut self, world: &Snapshot, now: Time) {
         if self.sweep.next.is_none() && self.sweep.generation != world.generation {
             self.sweep = Sweep {
                 generation: world.generation,
@@ -40,6 +42,7 @@ impl Local {
             if let Some((id, flow)) = self.flows.in_slot(slot)
                 && is_orphan(world, flow)
             {
+                self.journal.removed(now, id, flow, EndReason::Orphaned);
                 self.flows.remove(id);
                 self.counters().flows_orphaned.add(1);
             }

@@ -128,7 +128,7 @@ impl Worker {
         self.parts.local.expire(now);
         if now.since(self.ticked) >= TICK {
             self.ticked = now;
-            self.parts.local.sweep(&world);
+            self.parts.local.sweep(&world, now);
             let counters = self.parts.local.counters();
             for port in self.ports.iter_mut().flatten() {
                 port.count_losses(counters);

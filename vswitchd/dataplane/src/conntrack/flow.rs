@@ -31,6 +31,13 @@ impl Direction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowId(pub(super) u32);
 
+impl FlowId {
+    /// The place as a number.
+    pub(crate) fn slot(self) -> u32 {
+        self.0
+    }
+}
+
 /// The decision about one direction of a flow.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Way {
@@ -77,10 +84,14 @@ pub struct Flow {
     pub packets: [u64; 2],
     /// Bytes seen, IP header included, original direction first.
     pub bytes: [u64; 2],
+    /// When it began; if it was cut and goes on, since when.
+    pub began: Time,
     /// ICMP code of its first packet, whose type is in the key.
     pub icmp_code: u8,
     /// The state it was cut in.
     pub(super) before_cut: State,
+    /// The flow log knows that it began, and not yet that it ended.
+    pub(crate) logged: bool,
     pub(super) previous: u32,
     pub(super) next: u32,
 }
@@ -99,6 +110,8 @@ impl Flow {
             denied: None,
             icmp_code: 0,
             before_cut: state,
+            logged: false,
+            began: now,
             kept: false,
             fins: 0,
             ways: [Way::default(); 2],

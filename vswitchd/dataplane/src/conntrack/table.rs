@@ -166,12 +166,25 @@ impl Conntrack {
         origin: PortId,
         now: Time,
     ) -> Result<Result<(FlowId, bool), Full>, Refused> {
+        self.insert_telling(key, transport, origin, now, |_, _| {})
+    }
+
+    /// [`Conntrack::insert`]; `evicted_flow` is shown the flow that makes room.
+    pub(crate) fn insert_telling(
+        &mut self,
+        key: &FlowKey,
+        transport: Transport,
+        origin: PortId,
+        now: Time,
+        mut evicted_flow: impl FnMut(FlowId, &Flow),
+    ) -> Result<Result<(FlowId, bool), Full>, Refused> {
         let state = transport.first()?;
         let evicted = self.live >= self.capacity;
         if evicted {
             let Some(victim) = self.victim() else {
                 return Ok(Err(Full));
             };
+            evicted_flow(victim, &self.flows[victim.0 as usize]);
             self.remove(victim);
         }
         let (key, from_low) = Key::of(key);
@@ -264,6 +277,16 @@ impl Conntrack {
     /// Forgets flows whose timeout has run out, at most `budget` of them, and
     /// says how many.
     pub fn expire(&mut self, now: Time, budget: usize) -> usize {
+        self.expire_telling(now, budget, |_, _| {})
+    }
+
+    /// [`Conntrack::expire`]; `expired_flow` is shown each.
+    pub(crate) fn expire_telling(
+        &mut self,
+        now: Time,
+        budget: usize,
+        mut expired_flow: impl FnMut(FlowId, &Flow),
+    ) -> usize {
         let mut expired = 0;
         for state in State::ALL {
             let timeout = self.timeouts.of(state);
@@ -271,6 +294,7 @@ impl Conntrack {
                 && let Some(slot) = self.lists.oldest(state)
                 && now.since(self.flows[slot as usize].touched) >= timeout
             {
+                expired_flow(FlowId(slot), &self.flows[slot as usize]);
                 self.remove(FlowId(slot));
                 expired += 1;
             }

@@ -5,12 +5,13 @@ use std::net::Ipv4Addr;
 use packet::flow::FlowKey;
 
 use super::policy::{self, Question, Standing};
-use super::{Refusal, route};
+use super::{Refusal, log, route};
 use crate::arrived::Arrived;
 use crate::conntrack::{Direction, FlowId, Refused, Transport, Way};
 use crate::denied::Denied;
 use crate::drop_reason::DropReason;
 use crate::ids::{AdjacencyId, PortId};
+use crate::journal::EndReason;
 use crate::local::Local;
 use crate::notebook::{Choice, Forgotten, Note};
 use crate::snapshot::Snapshot;
@@ -25,12 +26,29 @@ pub(crate) fn decide(
     arrived: &Arrived,
     bytes: usize,
 ) -> Result<AdjacencyId, Refusal> {
+    local.observer.rules = [None; 2];
+    let way = find_way(world, local, now, arrived, bytes);
+    if let Err(refusal) = &way
+        && local.journal.is_on()
+    {
+        log::denied(world, local, now, arrived, bytes, refusal);
+    }
+    way
+}
+
+fn find_way(
+    world: &Snapshot,
+    local: &mut Local,
+    now: Time,
+    arrived: &Arrived,
+    bytes: usize,
+) -> Result<AdjacencyId, Refusal> {
     let flow = &arrived.flow;
     match local.flows.find(&flow.key) {
         Some((id, quoted)) if flow.is_error => related(world, local, now, arrived, id, quoted),
         Some((id, _)) if flow.transport.opens() && local.flows.flow(id).state.is_over() => {
             original(world, local, now, arrived)?;
-            forget(local, id, Forgotten::Over);
+            forget(local, now, id, Forgotten::Over);
             begin(world, local, now, arrived, bytes)
         }
         Some((id, direction)) => known(world, local, now, arrived, id, direction, bytes),
@@ -52,7 +70,7 @@ fn known(
     write_known(local, id, direction);
     if local.flows.flow(id).judged != world.generation {
         if is_inherited(world, local, id) {
-            forget(local, id, Forgotten::Inherited);
+            forget(local, now, id, Forgotten::Inherited);
             return begin(world, local, now, arrived, bytes);
         }
         judge_again(world, local, now, id);
@@ -67,7 +85,7 @@ fn known(
             local.observer.note(|| Note::StaysCut(denied.reason));
             return Err(denied.into());
         }
-        forget(local, id, Forgotten::Cut);
+        forget(local, now, id, Forgotten::Cut);
         return begin(world, local, now, arrived, bytes);
     }
     if local.flows.flow(id).kept && arrived.flow.transport.opens() {
@@ -78,6 +96,7 @@ fn known(
         .track(id, direction, arrived.flow.transport, now)
         .map_err(|Refused| DropReason::TcpFlags)?;
     flow.count(direction, bytes);
+    log::if_over(&mut local.journal, now, id, flow);
     local.observer.note(|| Note::State(flow.state));
     let origin = flow.origin;
     let way = flow.way(direction);
@@ -113,7 +132,9 @@ fn write_route(local: &mut Local, arrived: &Arrived, adjacency: AdjacencyId, cho
     });
 }
 
-fn forget(local: &mut Local, id: FlowId, why: Forgotten) {
+fn forget(local: &mut Local, now: Time, id: FlowId, why: Forgotten) {
+    let flow = local.flows.flow(id);
+    local.journal.ended(now, id, flow, EndReason::Replaced);
     local.flows.remove(id);
     local.observer.note(|| Note::Forgotten(why));
 }
@@ -156,15 +177,22 @@ fn begin(
         Direction::Original
     };
     let adjacency = route::choose(world, arrived, origin, direction)?;
+    let journal = &mut local.journal;
     let (id, evicted) = local
         .flows
-        .insert(&key, flow.transport, origin, now)
+        .insert_telling(&key, flow.transport, origin, now, |id, flow| {
+            journal.removed(now, id, flow, EndReason::Evicted);
+        })
         .map_err(|Refused| DropReason::TcpFlags)?
         .map_err(|_| DropReason::ConntrackFull)?;
     let entry = local.flows.flow(id);
     (entry.born, entry.judged) = (world.generation, world.generation);
     entry.icmp_code = flow.icmp.map_or(0, |(_, code)| code);
     entry.count(direction, bytes);
+    if journal.is_on() {
+        journal.begun(now, id, entry, local.observer.rules);
+        log::if_over(journal, now, id, entry);
+    }
     local.observer.note(|| Note::State(entry.state));
     *entry.way(direction) = settle(world, arrived, adjacency);
     local.counters().flows_created.add(1);
@@ -184,7 +212,7 @@ fn original(
     arrived: &Arrived,
 ) -> Result<FlowKey, Denied> {
     let flow = &arrived.flow;
-    let mut ask = |key, origin, icmp| {
+    let ask = |local: &mut Local, key, origin, icmp| {
         let question = Question {
             key,
             origin,
@@ -193,20 +221,26 @@ fn original(
         };
         policy::ask(world, &mut local.observer, &question)
     };
-    let seen = ask(&flow.key, arrived.port, flow.icmp).map(|_| flow.key);
+    let seen = ask(local, &flow.key, arrived.port, flow.icmp).map(|_| flow.key);
     if !flow.transport.is_midstream() {
         return seen;
     }
+    let rules = local.observer.rules;
     let reversed = flow.key.reversed();
     // Nobody there who could have begun it; the route will say so.
     let Some(port) = port_of(world, reversed.src) else {
         return seen;
     };
-    let other = ask(&reversed, port, None).map(|_| reversed);
-    match now < local.pick_up_until {
+    let other = ask(local, &reversed, port, None).map(|_| reversed);
+    let decided = match now < local.pick_up_until {
         true => seen.or(other.or(seen)),
         false => other.and(seen),
+    };
+    // Those of the question whose answer this is.
+    if decided == seen {
+        local.observer.rules = rules;
     }
+    decided
 }
 
 /// The flow was that of an earlier pod with the same address.
@@ -239,8 +273,14 @@ fn judge_again(world: &Snapshot, local: &mut Local, now: Time, id: FlowId) {
     flow.judged = world.generation;
     (flow.denied, flow.kept) = (standing.err(), is_kept);
     match (was_cut, standing.is_err()) {
-        (false, true) => local.flows.cut(id, now),
-        (true, false) => local.flows.mend(id, now),
+        (false, true) => {
+            log::cut(local, now, id);
+            local.flows.cut(id, now);
+        }
+        (true, false) => {
+            local.flows.mend(id, now);
+            log::mended(local, now, id);
+        }
         _ => {}
     }
     let counters = local.counters();
@@ -263,7 +303,7 @@ fn related(
     write_known(local, id, quoted.opposite());
     if local.flows.flow(id).judged != world.generation {
         if is_inherited(world, local, id) {
-            forget(local, id, Forgotten::Inherited);
+            forget(local, now, id, Forgotten::Inherited);
             return Err(DropReason::IcmpUnrelated.into());
         }
         judge_again(world, local, now, id);

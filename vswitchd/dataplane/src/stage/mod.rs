@@ -6,6 +6,7 @@ pub(crate) mod arrive;
 pub(crate) mod flow_of;
 pub(crate) mod judge;
 pub(crate) mod link;
+pub(crate) mod log;
 pub(crate) mod path_mtu;
 pub(crate) mod policy;
 pub(crate) mod route;

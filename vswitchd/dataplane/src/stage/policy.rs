@@ -43,8 +43,10 @@ pub(crate) fn ask(
     question: &Question<'_>,
 ) -> Result<Standing, Denied> {
     let mut standing = Standing::Allowed;
+    observer.rules = [None; 2];
     for direction in subjects(world, question).into_iter().flatten() {
         let verdict = verdict(world, question, direction);
+        observer.rules[place(direction)] = Some(verdict.rule);
         let is_kept = !verdict.allowed && question.is_established && keeps(&verdict);
         observer.note(|| Note::Policy {
             direction,
@@ -64,6 +66,19 @@ pub(crate) fn ask(
         }
     }
     Ok(standing)
+}
+
+/// Where a direction stands in [`Rules`](crate::Rules).
+pub(crate) fn place(direction: Direction) -> usize {
+    match direction {
+        Direction::Egress => 0,
+        Direction::Ingress => 1,
+    }
+}
+
+/// What policy says about one end, of a flow it has been asked about before.
+pub(crate) fn rule(world: &Snapshot, question: &Question<'_>, direction: Direction) -> RuleRef {
+    verdict(world, question, direction).rule
 }
 
 /// A pod that policy does not know keeps nothing: nobody decided that it may.

@@ -114,7 +114,7 @@ impl House {
         for node in &mut self.nodes {
             for local in &mut node.workers {
                 local.expire(self.now);
-                local.sweep(&node.world);
+                local.sweep(&node.world, self.now);
             }
         }
     }
