@@ -239,6 +239,30 @@ pub enum Request {
     /// Capture frames. Answer: [`Response::Capturing`], and then no more lines but the records of
     /// [`crate::capture`].
     Capture(Capture),
+    /// Records of the flow log. Answer: [`Response::Flows`].
+    Flows {
+        /// Those after this number; `None` = the last ones.
+        #[serde(default)]
+        after: Option<u64>,
+        /// At most so many.
+        #[serde(default)]
+        limit: Option<usize>,
+        /// Of this pod, `NAMESPACE/POD`, `POD` or an address, at either end.
+        #[serde(default)]
+        pod: Option<String>,
+        /// `allow` or `deny`.
+        #[serde(default)]
+        verdict: Option<String>,
+        /// With the pods' labels.
+        #[serde(default)]
+        labels: bool,
+    },
+    /// The flows of this moment, those first that send most since this was asked last. Answer:
+    /// [`Response::Table`].
+    ActiveFlows {
+        /// At most so many.
+        limit: usize,
+    },
     /// Examine the host and say what is wrong with it. Answer: [`Response::Table`] or
     /// [`Response::Text`].
     Doctor {},
@@ -269,6 +293,8 @@ impl Request {
             Self::Eval { .. } => "eval",
             Self::Trace { .. } => "trace",
             Self::Capture(_) => "capture",
+            Self::Flows { .. } => "flows",
+            Self::ActiveFlows { .. } => "active_flows",
             Self::Doctor {} => "doctor",
             Self::Log { .. } => "log",
             Self::Shutdown {} => "shutdown",
@@ -314,6 +340,17 @@ pub enum Response {
     },
     /// To [`Request::Capture`].
     Capturing {},
+    /// To [`Request::Flows`].
+    Flows {
+        /// One object per record, oldest first.
+        rows: Vec<serde_json::Map<String, serde_json::Value>>,
+        /// What to ask for next: records after this number.
+        next: u64,
+        /// Records after the number asked for that were forgotten before.
+        lost: u64,
+        /// Events since the daemon started that found no room on their way to the log.
+        unlogged: u64,
+    },
     /// Prose for the operator.
     Text {
         /// The text, without a final newline.

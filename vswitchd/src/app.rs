@@ -23,6 +23,7 @@ use crate::{
         DesiredState, Engine, Live, Message, Newcomers, Parts, PodSource, Seed, Update,
         block_owners, path_mtu, watch,
     },
+    flow_log::{self, Flows},
     host::{
         links::KernelLinks,
         nat::{Nat, Rules},
@@ -85,6 +86,7 @@ struct Daemon {
     view: Arc<arc_swap::ArcSwap<crate::control::View>>,
     live: Arc<dyn Live>,
     taps: Arc<Hub>,
+    flows: Arc<Flows>,
     nat: Nat,
     meters: Arc<Meters>,
 }
@@ -96,6 +98,7 @@ impl Daemon {
         let attachments = Attachments::open(&config.state_dir.join("attachments.json"))?;
         let host_mtu = desired.uplink.mtu_bytes.saturating_sub(IPIP_OVERHEAD);
         let meters = Arc::new(Meters::new()?);
+        let recorder = flow_log::recorder(config.flow_log.as_ref(), config.workers);
         let switch = SwitchConfig {
             workers: config.workers,
             max_flows: config.max_flows,
@@ -105,6 +108,7 @@ impl Daemon {
             host_mtu_bytes: u16::try_from(host_mtu).unwrap_or(u16::MAX),
             kernel_encapsulation: config.kernel_encapsulation,
             meters: meters.clone(),
+            flow_recorder: recorder.clone(),
         };
         let (switch, live, noticed) = Switch::start(&switch, &desired)?;
         prepare_host(&desired, host_mtu)?;
@@ -125,13 +129,18 @@ impl Daemon {
         if let (Some(directory), Some(seen)) = (&config.policy_dir, policies) {
             watch::watch(directory.clone(), policy_copy(config), seen, engine.clone())?;
         }
+        let taps = live.taps();
+        let live: Arc<dyn Live> = Arc::new(live);
+        let (log, known) = (config.flow_log.as_ref(), view.clone());
+        let flows = Flows::start(log, recorder, known, live.clone())?;
         let thread = spawn_engine(decider, inbox)?;
         Ok(Self {
             engine,
             thread,
             view,
-            taps: live.taps(),
-            live: Arc::new(live),
+            taps,
+            live,
+            flows,
             nat,
             meters,
         })
@@ -152,6 +161,7 @@ impl Daemon {
             shutdown,
             meters: self.meters.clone(),
             log,
+            flows: self.flows.clone(),
         }
     }
 

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod doctor;
+pub mod flow_log;
 pub mod host;
 pub mod ipam;
 pub mod log;

@@ -168,6 +168,23 @@ impl Local {
             .collect()
     }
 
+    /// Flows in `slots` places of the table from `first` on, each with its place,
+    /// appended to `page`. The place to go on from; `None` = that was all.
+    pub fn flow_page(
+        &self,
+        first: usize,
+        slots: usize,
+        page: &mut Vec<(u32, Flow)>,
+    ) -> Option<usize> {
+        let end = first.saturating_add(slots).min(self.flows.slots());
+        for slot in first..end {
+            if let Some((id, flow)) = self.flows.in_slot(slot) {
+                page.push((id.slot(), flow.clone()));
+            }
+        }
+        (end < self.flows.slots()).then_some(end)
+    }
+
     /// Forgets what has timed out; bounded work, to be called between batches.
     pub fn expire(&mut self, now: Time) {
         let journal = &mut self.journal;

@@ -4,7 +4,7 @@ use std::ops::Add;
 use std::time::Duration;
 
 /// Nanoseconds on a monotonic clock whose zero means nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 
 impl Time {

@@ -21,6 +21,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::{
     control::{Live, Message, View},
+    flow_log::{self, Flows},
     log,
     metrics::Meters,
     tap::{Begun, Hub, TapError},
@@ -57,6 +58,8 @@ pub struct Desk {
     pub meters: Arc<Meters>,
     /// What is written to the log.
     pub log: log::Control,
+    /// The flow log, and the flows of this moment.
+    pub flows: Arc<Flows>,
 }
 
 impl Desk {
@@ -92,6 +95,28 @@ impl Desk {
                     .await
             }
             Request::Trace { probe } => self.apart(move |desk| trace::answer(desk, &probe)).await,
+            Request::Flows {
+                after,
+                limit,
+                pod,
+                verdict,
+                labels,
+            } => {
+                let query = flow_log::Query {
+                    after,
+                    limit,
+                    pod,
+                    verdict,
+                    labels,
+                };
+                self.apart(move |desk| desk.query_flows(&query)).await
+            }
+            Request::ActiveFlows { limit } => {
+                self.apart(move |desk| Response::Table {
+                    rows: desk.flows.active(limit),
+                })
+                .await
+            }
             Request::Doctor {} => self.apart(Self::examine).await,
             Request::Log { filter } => self.log_filter(filter.as_deref()),
             Request::Shutdown {} => {
@@ -156,6 +181,23 @@ impl Desk {
                 text: self.log.filter(),
             },
             Err(reason) => error(error_code::UNSUPPORTED_FIELD, reason.to_string()),
+        }
+    }
+
+    fn query_flows(&self, query: &flow_log::Query) -> Response {
+        match self.flows.query(query) {
+            Ok(flow_log::Answer {
+                rows,
+                next,
+                lost,
+                unlogged,
+            }) => Response::Flows {
+                rows,
+                next,
+                lost,
+                unlogged,
+            },
+            Err(message) => error(error_code::UNSUPPORTED_FIELD, message),
         }
     }
 

@@ -5,6 +5,7 @@ mod completions;
 mod doctor;
 mod draw;
 mod extcap;
+mod flows;
 mod log;
 mod man;
 mod policy;
@@ -39,6 +40,7 @@ Examples:
   vswitchctl show routes
   vswitchctl show nodes -o wide
   vswitchctl show conntrack -o json --limit 10
+  vswitchctl flows --follow --verdict deny
   vswitchctl policy explain shop/web shop/db --port 5432/tcp
   vswitchctl trace shop/web shop/db --dport 5432
   vswitchctl capture shop/web --drops
@@ -67,6 +69,8 @@ enum Verb {
     Capture(capture::Args),
     /// Run a capture through the data plane, without a daemon: verdicts, drops, and what another policy changes.
     Replay(replay::Args),
+    /// Who talks to whom: flows that begin, end or are denied, with pods and policies.
+    Flows(flows::Args),
     /// Who may talk to whom, and why: of the daemon's state or of manifests.
     Policy(policy::Args),
     /// Examine this host: what is missing, what would trip pods, what to do about it.
@@ -115,6 +119,7 @@ impl Cli {
             Verb::Trace(args) => args.run(socket),
             Verb::Capture(args) => args.run(&Daemon(socket)),
             Verb::Replay(args) => args.run(),
+            Verb::Flows(args) => args.run(&Daemon(socket)),
             Verb::Policy(args) => args.run(&Daemon(socket)),
             Verb::Doctor(args) => args.run(&socket),
             Verb::Log(args) => args.run(&Daemon(socket)),

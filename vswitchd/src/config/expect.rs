@@ -170,6 +170,26 @@ pub(super) const LISTEN: Expect<SocketAddr> = Expect {
     },
 };
 
+pub(super) const MEBIBYTES: Expect<u64> = Expect {
+    what: "a number of MiB from 1 to 65536",
+    read: |value| number(value, 1..=65_536),
+};
+
+pub(super) const FLOW_FILES: Expect<usize> = Expect {
+    what: "a number of files from 1 to 100",
+    read: |value| usize::try_from(number(value, 1..=100)?).ok(),
+};
+
+pub(super) const SAMPLE: Expect<u32> = Expect {
+    what: "1 (every flow) or a number up to 1000000 (one flow of so many)",
+    read: |value| u32::try_from(number(value, 1..=1_000_000)?).ok(),
+};
+
+pub(super) const AGGREGATE: Expect<Duration> = Expect {
+    what: "a number of seconds from 1 to 3600",
+    read: |value| number(value, 1..=3_600).map(Duration::from_secs),
+};
+
 pub(super) const LOG_FORMAT: Expect<LogFormat> = Expect {
     what: "\"text\" or \"json\"",
     read: |value| match value.as_str()? {

@@ -7,10 +7,12 @@
 
 mod error;
 mod expect;
+mod flow_log;
 mod parse;
 mod reader;
 
 pub use error::{ConfigError, ConfigErrors};
+pub use flow_log::FlowLog;
 pub use parse::parse;
 
 use std::{
@@ -56,6 +58,8 @@ pub struct Config {
     pub log: Log,
     /// Where metrics and probes are served over HTTP; `None` = nowhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// The `[flow_log]` section; `None` = flows are not logged.
+    pub flow_log: Option<FlowLog>,
     /// Address pools, in the file's order.
     pub pools: Vec<Pool>,
     /// The other nodes, in the file's order.

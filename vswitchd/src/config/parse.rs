@@ -17,6 +17,7 @@ use super::{
         IPIP_MODE, KERNEL_ENCAPSULATION, LISTEN, LOG_FORMAT, LOG_LEVEL, MAX_FLOWS, MTU, NAME,
         NETWORK, NODE_NAME, REPLY, SECONDS, SPIN, WORKERS,
     },
+    flow_log,
     reader::{At, Mistakes, Section},
 };
 
@@ -70,6 +71,7 @@ fn read_config<'t>(
     let mtu = root.optional(mistakes, "mtu", &MTU);
     let log = read_log(mistakes, &mut root);
     let metrics_listen = read_metrics(mistakes, &mut root);
+    let flow_log = flow_log::read(mistakes, &mut root);
     let pools = read_pools(mistakes, &mut root);
     let peers = read_peers(mistakes, &mut root);
     let max_flows = read_max_flows(mistakes, &mut root);
@@ -97,6 +99,7 @@ fn read_config<'t>(
         mtu_bytes: mtu.map(|at| at.value).filter(|mtu| *mtu != 0),
         log,
         metrics_listen,
+        flow_log,
         pools: pools.into_iter().map(|read| read.pool).collect(),
         peers: peers.into_iter().map(ReadPeer::into_peer).collect(),
         max_flows,

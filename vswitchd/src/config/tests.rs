@@ -278,3 +278,35 @@ fn metrics_are_off_unless_an_address_and_port_are_given() {
         assert!(errors[0].contains("127.0.0.1:10244"), "{errors:?}");
     }
 }
+
+#[test]
+fn flows_are_logged_where_the_section_is_and_is_not_switched_off() {
+    let read = |text: &str| parse(Path::new("node.toml"), text).unwrap().flow_log;
+    let section = |keys: &str| with("[log]", &format!("[flow_log]\n{keys}\n[log]"));
+    assert_eq!(read(GOOD), None);
+    assert_eq!(read(&section("")), Some(FlowLog::default()));
+    assert_eq!(read(&section("enabled = false\nsample = 9")), None);
+    let written = read(&section(
+        "file = \"/var/log/flows.jsonl\"\nmax_mib = 2\nfiles = 3\nsample = 10\naggregate_seconds = 60",
+    ));
+    let expected = FlowLog {
+        file: Some("/var/log/flows.jsonl".into()),
+        max_bytes: 2 << 20,
+        files: 3,
+        sample: 10,
+        aggregate: Duration::from_secs(60),
+    };
+    assert_eq!(written, Some(expected));
+    for (wrong, expected) in [
+        ("file = \"flows\"", "an absolute path"),
+        ("max_mib = 0", "from 1 to 65536"),
+        ("sample = 0", "1 (every flow)"),
+        ("files = 101", "from 1 to 100"),
+        ("aggregate_seconds = 0", "from 1 to 3600"),
+        ("keep = 1", "keep"),
+    ] {
+        let errors = errors(&section(wrong));
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].contains(expected), "{errors:?}");
+    }
+}

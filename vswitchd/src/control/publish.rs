@@ -3,7 +3,7 @@
 
 use std::{net::Ipv4Addr, sync::Arc};
 
-use dataplane::{DropReason, Excerpt, Snapshot, WorkerId};
+use dataplane::{DropReason, Excerpt, Snapshot, Time, WorkerId, conntrack::Flow};
 use packet::FlowKey;
 use serde::Serialize;
 
@@ -126,6 +126,12 @@ pub trait Live: Send + Sync {
 
     /// At most `limit` tracked connections.
     fn conntrack(&self, limit: usize) -> Vec<ConntrackRow>;
+
+    /// Shows every tracked flow, with its worker and its place there. Workers go on working in between.
+    fn flows(&self, show: &mut dyn FnMut(usize, u32, &Flow));
+
+    /// The workers' clock.
+    fn now(&self) -> Time;
 
     /// Counters of every port.
     fn port_counters(&self) -> Vec<PortCounters>;

@@ -54,6 +54,12 @@ impl Live for Made {
         ports.sort_by(|a, b| a.interface.cmp(&b.interface));
         ports
     }
+    fn flows(&self, _: &mut dyn FnMut(usize, u32, &dataplane::conntrack::Flow)) {}
+
+    fn now(&self) -> dataplane::Time {
+        dataplane::Time::default()
+    }
+
     fn port_drops(&self) -> Vec<crate::control::PortDropRow> {
         Vec::new()
     }

@@ -164,6 +164,12 @@ impl Live for Recorded {
         }]
     }
 
+    fn flows(&self, _: &mut dyn FnMut(usize, u32, &dataplane::conntrack::Flow)) {}
+
+    fn now(&self) -> dataplane::Time {
+        dataplane::Time::default()
+    }
+
     fn port_drops(&self) -> Vec<PortDropRow> {
         let row = |interface: &str, toward, reason, count| PortDropRow {
             interface: interface.into(),

@@ -36,6 +36,12 @@ impl Live for OneWorker {
     fn port_counters(&self) -> Vec<PortCounters> {
         Vec::new()
     }
+    fn flows(&self, _: &mut dyn FnMut(usize, u32, &dataplane::conntrack::Flow)) {}
+
+    fn now(&self) -> dataplane::Time {
+        dataplane::Time::default()
+    }
+
     fn port_drops(&self) -> Vec<crate::control::PortDropRow> {
         Vec::new()
     }

@@ -10,6 +10,9 @@ use port::PortIo;
 
 use crate::tap::Order;
 
+/// Flows and their places in a worker's table.
+pub(super) type FlowPage = Vec<(u32, Flow)>;
+
 /// An order to a worker.
 pub(super) enum Command {
     /// Serve this port from now on. Sent before the snapshot that knows it.
@@ -32,6 +35,12 @@ pub(super) enum Command {
     },
     /// Begin, aim or end a tap.
     Tap(Order),
+    /// Show the flows of the next places of the table from `first` on in `page`, and where to go on.
+    FlowPage {
+        first: usize,
+        page: FlowPage,
+        answer: Sender<(FlowPage, Option<usize>)>,
+    },
     /// End the thread.
     Stop,
 }

@@ -13,6 +13,7 @@ use super::command::Command;
 use super::encapsulation::Help;
 use super::ports::Registry;
 use super::shared::Shared;
+use super::thread::FLOW_PAGE;
 use crate::control::{
     ConntrackRow, DropRow, Live, PortCounters, PortDropRow, Segmentation, WorkerLoad, WorkerReport,
 };
@@ -82,6 +83,37 @@ impl Live for LiveWorkers {
             rows.extend(flows.iter().map(|(flow, left)| row(worker, flow, *left)));
         }
         rows
+    }
+
+    fn flows(&self, show: &mut dyn FnMut(usize, u32, &Flow)) {
+        for (worker, commands) in self.commands.iter().enumerate() {
+            let mut page = Vec::with_capacity(FLOW_PAGE);
+            let mut next = Some(0);
+            while let Some(first) = next {
+                let (answer, flows) = crossbeam_channel::bounded(1);
+                let command = Command::FlowPage {
+                    first,
+                    page,
+                    answer,
+                };
+                if commands.send(command).is_err() {
+                    return;
+                }
+                self.shared.wakers[worker].wake();
+                let Ok((filled, then)) = flows.recv_timeout(PATIENCE) else {
+                    return;
+                };
+                filled
+                    .iter()
+                    .for_each(|(slot, flow)| show(worker, *slot, flow));
+                (page, next) = (filled, then);
+                page.clear();
+            }
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.clock.now()
     }
 
     fn port_counters(&self) -> Vec<PortCounters> {

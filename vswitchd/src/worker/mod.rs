@@ -11,6 +11,7 @@ mod clock;
 mod command;
 mod crew;
 mod encapsulation;
+mod flow_recorder;
 mod inbox;
 mod limits;
 mod live;
@@ -29,6 +30,7 @@ mod thread;
 #[cfg(test)]
 mod model;
 
+pub use flow_recorder::FlowRecorder;
 pub use live::LiveWorkers;
 pub(crate) use ports::{HOST, UPLINK, workload_port};
 pub use publish::{Switch, SwitchConfig, SwitchError};

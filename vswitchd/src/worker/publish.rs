@@ -17,6 +17,7 @@ use super::clock::Clock;
 use super::command::Command;
 use super::crew::Crew;
 use super::encapsulation::Help;
+use super::flow_recorder::FlowRecorder;
 use super::inbox::Inbox;
 use super::limits::Limits;
 use super::live::LiveWorkers;
@@ -53,6 +54,8 @@ pub struct SwitchConfig {
     pub host_mtu_bytes: u16,
     /// Whether the kernel may help to encapsulate.
     pub kernel_encapsulation: config::KernelEncapsulation,
+    /// Who hears of flows, if anyone.
+    pub flow_recorder: Option<Arc<FlowRecorder>>,
     /// Where it is noted how long policies take to compile.
     pub meters: Arc<Meters>,
 }
@@ -84,6 +87,7 @@ pub struct Switch {
     generation: Generation,
     host_mtu_bytes: u16,
     retired: Retired,
+    flow_recorder: Option<Arc<FlowRecorder>>,
     meters: Arc<Meters>,
 }
 
@@ -120,6 +124,10 @@ impl Switch {
         let inboxes: Arc<[Inbox]> = wakers.iter().cloned().map(Inbox::new).collect();
         let (events, noticed) = crossbeam_channel::bounded(256);
         let clock = Clock::start();
+        if let Some(recorder) = &config.flow_recorder {
+            recorder.begin();
+            recorder.keep(Generation(1), &policy.table());
+        }
         let (mut commands, mut threads) = (Vec::new(), Vec::new());
         for index in 0..count {
             let (sender, receiver) = crossbeam_channel::unbounded();
@@ -178,6 +186,7 @@ impl Switch {
             generation: Generation(1),
             host_mtu_bytes: config.host_mtu_bytes,
             retired: Retired::default(),
+            flow_recorder: config.flow_recorder.clone(),
             meters: Arc::clone(&config.meters),
         };
         Ok((switch, live, noticed))
@@ -207,6 +216,9 @@ impl Publisher for Switch {
         self.limits.update(state, generation);
         let description = describe(state, &self.limits, self.host_mtu_bytes);
         let table = self.compile_policy(state);
+        if let Some(recorder) = &self.flow_recorder {
+            recorder.keep(generation, &table);
+        }
         let snapshot = dataplane::compile(&description, table, generation);
         self.retired.keep(self.shared.publish(snapshot));
         self.generation = generation;
@@ -258,6 +270,7 @@ fn local(
     for half in &mut seed {
         std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, half)?;
     }
+    let recorder = config.flow_recorder.as_ref();
     let config = LocalConfig {
         worker: WorkerId(index as u16),
         workers: count as u16,
@@ -266,7 +279,11 @@ fn local(
         seed: seed.map(u64::from_ne_bytes),
         pick_up_until: clock.now() + PICK_UP,
     };
-    Ok(Local::new(config, Arc::clone(&shared.counters[index])))
+    let mut local = Local::new(config, Arc::clone(&shared.counters[index]));
+    if let Some((log, journal)) = recorder.map(|recorder| recorder.pen(index)) {
+        local.log_flows(log, journal);
+    }
+    Ok(local)
 }
 
 fn timeouts(wanted: &config::Timeouts) -> Timeouts {

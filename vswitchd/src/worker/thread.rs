@@ -29,6 +29,8 @@ const BATCH: usize = 64;
 const POOL: usize = 512;
 /// Hand-offs taken before the ports' turn.
 const HANDED: usize = 64;
+/// Places of the flow table shown at once.
+pub(super) const FLOW_PAGE: usize = 1024;
 /// An idle worker looks for expired flows this often.
 const TICK: Duration = Duration::from_secs(1);
 /// A worker with a full device looks again after this.
@@ -138,6 +140,7 @@ impl Worker {
             // The control plane may be slow; the same event comes again.
             let _ = self.parts.events.try_send(event);
         }
+        self.parts.local.log_denied(now, world.generation);
         shared.report(self.parts.index, world.generation);
         moved
     }
@@ -384,6 +387,14 @@ impl Worker {
                     let _ = answer.send(self.parts.local.excerpt(now, flow.as_ref()));
                 }
                 Command::Tap(order) => self.taps.obey(order),
+                Command::FlowPage {
+                    first,
+                    mut page,
+                    answer,
+                } => {
+                    let next = self.parts.local.flow_page(first, FLOW_PAGE, &mut page);
+                    let _ = answer.send((page, next));
+                }
                 Command::Stop => self.running = false,
             }
         }

@@ -28,6 +28,12 @@ impl Live for Nothing {
     fn port_counters(&self) -> Vec<PortCounters> {
         Vec::new()
     }
+    fn flows(&self, _: &mut dyn FnMut(usize, u32, &dataplane::conntrack::Flow)) {}
+
+    fn now(&self) -> dataplane::Time {
+        dataplane::Time::default()
+    }
+
     fn port_drops(&self) -> Vec<PortDropRow> {
         Vec::new()
     }
@@ -79,10 +85,13 @@ fn with_server(client: impl FnOnce(&std::path::Path) + Send + 'static) {
         "nodes" => Ok(vec![Row::from_iter([("name".to_owned(), "n".into())])]),
         other => Err(format!("no table {other}")),
     };
+    let view = Arc::new(ArcSwap::from_pointee(view()));
+    let live: Arc<dyn Live> = Arc::new(Nothing);
     let desk = Desk {
         engine,
-        view: Arc::new(ArcSwap::from_pointee(view())),
-        live: Arc::new(Nothing),
+        flows: crate::flow_log::Flows::start(None, None, view.clone(), live.clone()).unwrap(),
+        view,
+        live,
         tables: Arc::new(tables),
         doctor: Arc::new(|_| Vec::new()),
         taps: crate::tap::idle(),

@@ -99,6 +99,8 @@ impl<P: Publisher> Engine<P> {
             | Request::Matrix { .. }
             | Request::Eval { .. }
             | Request::Trace { .. }
+            | Request::Flows { .. }
+            | Request::ActiveFlows { .. }
             | Request::Doctor {}
             | Request::Log { .. }
             | Request::Shutdown {} => {
