@@ -32,47 +32,31 @@ impl Meters {
     /// # Errors
     /// A name or label breaks a rule of Prometheus: a bug.
     pub fn new() -> prometheus::Result<Self> {
-        let registry = Registry::new();
-        let cni = HistogramOpts::new(
-            "vswitchd_cni_request_duration_seconds",
-            "How long the daemon took to answer the CNI plugin; an ADD is an allocate and an attach.",
-        );
-        let cni = HistogramVec::new(cni.buckets(ANSWER_SECONDS.into()), &["verb", "result"])?;
-        let requests = Opts::new(
-            "vswitchd_admin_requests_total",
-            "Requests answered at the daemon's socket.",
-        );
-        let requests = IntCounterVec::new(requests, &["request", "result"])?;
-        let compile = HistogramOpts::new(
-            "vswitchd_policy_compile_seconds",
-            "How long compiling what changed of the policies took.",
-        );
-        let compile = Histogram::with_opts(compile.buckets(COMPILE_SECONDS.into()))?;
-        let last_compile = Gauge::new(
-            "vswitchd_policy_last_compile_seconds",
-            "How long the newest compilation of policies took.",
-        )?;
-        let epoch = IntGauge::new(
-            "vswitchd_policy_epoch",
-            "Epoch of the policy table in force: how often policies were compiled since the start.",
-        )?;
-        registry.register(Box::new(cni.clone()))?;
-        registry.register(Box::new(requests.clone()))?;
-        registry.register(Box::new(compile.clone()))?;
-        registry.register(Box::new(last_compile.clone()))?;
-        registry.register(Box::new(epoch.clone()))?;
-        for verb in VERBS {
-            // There from the start, so that the first slow ADD is an increase.
-            cni.with_label_values(&[*verb, SUCCESS]);
-        }
-        Ok(Self {
-            registry,
-            cni,
-            requests,
-            compile,
-            last_compile,
-            epoch,
-        })
+        let meters = Self {
+            registry: Registry::new(),
+            cni: cni()?,
+            requests: requests()?,
+            compile: compile()?,
+            last_compile: Gauge::new(
+                "vswitchd_policy_last_compile_seconds",
+                "How long the newest compilation of policies took.",
+            )?,
+            epoch: IntGauge::new(
+                "vswitchd_policy_epoch",
+                "Epoch of the policy table in force: how often policies were compiled since the start.",
+            )?,
+        };
+        meters.register()?;
+        Ok(meters)
+    }
+
+    fn register(&self) -> prometheus::Result<()> {
+        let registry = &self.registry;
+        registry.register(Box::new(self.cni.clone()))?;
+        registry.register(Box::new(self.requests.clone()))?;
+        registry.register(Box::new(self.compile.clone()))?;
+        registry.register(Box::new(self.last_compile.clone()))?;
+        registry.register(Box::new(self.epoch.clone()))
     }
 
     /// A request of this name was answered after so long.
@@ -98,6 +82,35 @@ impl Meters {
     pub(super) fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()
     }
+}
+
+fn cni() -> prometheus::Result<HistogramVec> {
+    let options = HistogramOpts::new(
+        "vswitchd_cni_request_duration_seconds",
+        "How long the daemon took to answer the CNI plugin; an ADD is an allocate and an attach.",
+    );
+    let histogram = HistogramVec::new(options.buckets(ANSWER_SECONDS.into()), &["verb", "result"])?;
+    for verb in VERBS {
+        // There from the start, so that the first slow ADD is an increase.
+        histogram.with_label_values(&[*verb, SUCCESS]);
+    }
+    Ok(histogram)
+}
+
+fn requests() -> prometheus::Result<IntCounterVec> {
+    let options = Opts::new(
+        "vswitchd_admin_requests_total",
+        "Requests answered at the daemon's socket.",
+    );
+    IntCounterVec::new(options, &["request", "result"])
+}
+
+fn compile() -> prometheus::Result<Histogram> {
+    let options = HistogramOpts::new(
+        "vswitchd_policy_compile_seconds",
+        "How long compiling what changed of the policies took.",
+    );
+    Histogram::with_opts(options.buckets(COMPILE_SECONDS.into()))
 }
 
 /// Requests the CNI plugin sends, by [`cni_shim::Request::name`].

@@ -15,6 +15,7 @@ mod node;
 mod policy;
 mod ports;
 mod process;
+mod taps;
 mod workers;
 
 pub use meters::Meters;
@@ -82,6 +83,7 @@ const SUBJECTS: &[Subject] = &[
     conntrack::families,
     policy::families,
     workers::families,
+    taps::families,
     node::families,
     process::families,
 ];

@@ -204,7 +204,9 @@ impl Hub {
     /// Copies lost since the start, by taps that have ended, too.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        let running: u64 = self.rows().iter().map(|row| row.stats.lost).sum();
+        // Under the lock, or what a tap that ends just now has lost would count twice.
+        let taps = self.lock();
+        let running: u64 = taps.iter().map(|tap| tap.stats().lost).sum();
         running + self.lost_before.load(Ordering::Relaxed)
     }
 
