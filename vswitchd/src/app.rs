@@ -167,11 +167,13 @@ impl Daemon {
 
     /// What is served over HTTP, where the file asks for it.
     fn site(&self, config: &Config) -> Site {
+        let flows = self.flows.clone();
         let exporter = Exporter {
             view: self.view.clone(),
             live: self.live.clone(),
             meters: self.meters.clone(),
             max_flows: config.max_flows,
+            flow_log_lost: Arc::new(move || flows.lost()),
         };
         let prober = Prober {
             engine: self.engine.clone(),

@@ -119,6 +119,12 @@ impl Flows {
         Ok(answer)
     }
 
+    /// Records that found their ring full, since the start; `None` = there is no log.
+    #[must_use]
+    pub fn lost(&self) -> Option<u64> {
+        Some(self.log.as_ref()?.recorder.lost())
+    }
+
     /// The flows of this moment that send most, at most `limit` of them.
     #[must_use]
     pub fn active(&self, limit: usize) -> Vec<Row> {

@@ -42,6 +42,8 @@ pub struct Exporter {
     pub meters: Arc<Meters>,
     /// Connections tracked at most, all workers together.
     pub max_flows: usize,
+    /// Records the flow log lost; `None` = there is no log.
+    pub flow_log_lost: Arc<dyn Fn() -> Option<u64> + Send + Sync>,
 }
 
 /// What the families are made of: one reading of everything.
@@ -49,6 +51,7 @@ struct Source<'a> {
     view: &'a View,
     live: &'a dyn Live,
     max_flows: usize,
+    flow_log_lost: Option<u64>,
 }
 
 impl Exporter {
@@ -62,6 +65,7 @@ impl Exporter {
             view: &view,
             live: &*self.live,
             max_flows: self.max_flows,
+            flow_log_lost: (self.flow_log_lost)(),
         };
         let mut families = Vec::new();
         for subject in SUBJECTS {

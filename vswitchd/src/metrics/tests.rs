@@ -147,6 +147,7 @@ fn exporter(pods: usize) -> (Exporter, Vec<Arc<Counters>>) {
         }),
         meters,
         max_flows: 131_072,
+        flow_log_lost: Arc::new(|| Some(3)),
     };
     (exporter, workers)
 }

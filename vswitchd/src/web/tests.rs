@@ -128,6 +128,7 @@ impl House {
             live: live.clone(),
             meters: Arc::new(Meters::new().unwrap()),
             max_flows: 1024,
+            flow_log_lost: Arc::new(|| None),
         };
         let prober = Prober {
             engine: sender,
