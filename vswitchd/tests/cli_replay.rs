@@ -128,7 +128,7 @@ fn two_policies_are_compared_packet_by_packet() {
 1 packets have another fate
 packet 2: 8.8.8.8 > 10.244.205.193, tcp 40000 > 443 [S], ttl 64, 40 bytes, DF
   before: to INTERFACE (default/web)
-  after:  dropped: policy_ingress, by no ingress rule matched, end of tier default; selected by NetworkPolicy default/only-80
+  after:  dropped: policy_ingress: no ingress rule matched, end of tier default; selected by NetworkPolicy default/only-80
 ";
     let interface = cni_shim::host_interface_name("cali", "default", "web");
     assert!(

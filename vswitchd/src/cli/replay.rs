@@ -204,7 +204,7 @@ fn play(
 fn words(player: &Player, fate: &Fate) -> String {
     match (fate.verdict, fate.reason, fate.port) {
         (Verdict::Dropped, Some(reason), _) => match &fate.rule {
-            Some(rule) => format!("dropped: {reason}, by {rule}"),
+            Some(rule) => format!("dropped: {reason}: {rule}"),
             None => format!("dropped: {reason}"),
         },
         (_, _, Some(port)) => format!("to {}", player.port(port)),

@@ -53,7 +53,7 @@ fn dropped(names: &Names<'_>, walk: &Walk, reason: DropReason) -> End {
         }
     }
     if let Some(told) = walk.notes.iter().find_map(answer) {
-        text = format!("{text} Meanwhile {told}.");
+        text = format!("{text} Its sender is told: {told}.");
     }
     End {
         reason: Some(row.label.to_owned()),

@@ -148,9 +148,9 @@ fn choose_packet(
             port += 1;
             continue;
         }
-        let flags = match flow.original().src {
-            _ if flow.state.is_unreplied() => TcpFlags::SYN,
-            _ => TcpFlags::ACK,
+        let flags = match flow.state.is_unreplied() {
+            true => TcpFlags::SYN,
+            false => TcpFlags::ACK,
         };
         return Ok(packet(made, ends, port, flags));
     }

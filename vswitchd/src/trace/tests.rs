@@ -133,7 +133,7 @@ minikube-m02, generation 1
   conntrack  then SYN_SENT
   route      10.244.151.1 is in 10.244.151.0/26, a block of minikube-m03 (172.16.30.8): by eth0 (the uplink)
   forward    ttl 64 becomes 63
-  forward    40 bytes fit into the way's 1480
+  forward    40 bytes on the wire fit into the way's 1480
   encap      IPIP 172.16.30.7 > 172.16.30.8, to minikube-m03 (172.16.30.8)
   tx         eth0 (the uplink)
              02:00:00:00:00:07 > 02:00:00:00:00:08, IPv4
@@ -273,7 +273,7 @@ fn what_is_too_big_says_how_big_it_may_be() {
     }));
     let text = hop.to_string();
     assert!(
-        text.contains("1481 bytes are more than the way's 1480"),
+        text.contains("1481 bytes on the wire are more than the way's 1480"),
         "{text}"
     );
     assert!(

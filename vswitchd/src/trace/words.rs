@@ -119,7 +119,10 @@ fn step(names: &Names<'_>, note: &Note) -> Option<Step> {
             )
         }
         Note::Refused(reason) => refused(reason),
-        Note::Answered(told) => Step::new("answer", self::told(told)),
+        Note::Answered(told) => Step::new(
+            "answer",
+            format!("its sender is told: {}", self::told(told)),
+        ),
         Note::Ended(_) => return None,
     })
 }
@@ -212,8 +215,8 @@ fn route(names: &Names<'_>, dst: Ipv4Addr, adjacency: AdjacencyId, choice: Choic
 fn mtu(wire_len: usize, mtu_bytes: u16) -> Step {
     let fits = wire_len <= usize::from(mtu_bytes);
     let text = match fits {
-        true => format!("{wire_len} bytes fit into the way's {mtu_bytes}"),
-        false => format!("{wire_len} bytes are more than the way's {mtu_bytes}"),
+        true => format!("{wire_len} bytes on the wire fit into the way's {mtu_bytes}"),
+        false => format!("{wire_len} bytes on the wire are more than the way's {mtu_bytes}"),
     };
     Step::new("forward", text)
         .with("packet_bytes", wire_len)
@@ -233,12 +236,10 @@ pub(super) fn told(told: Told) -> String {
             let icmp: icmpv4::Header = message.header();
             let mtu = icmp.next_hop_mtu();
             let mtu = mtu.map_or(String::new(), |mtu| format!(", at most {mtu} bytes"));
-            format!("its sender is told: {}{mtu}", headers::icmp_name(&icmp))
+            format!("{}{mtu}", headers::icmp_name(&icmp))
         }
-        Told::Reset => "its sender is told: TCP reset".to_owned(),
-        Told::Limited => {
-            "its sender is told nothing: its port has caused too many answers".to_owned()
-        }
+        Told::Reset => "TCP reset".to_owned(),
+        Told::Limited => "nothing, its port has caused too many answers".to_owned(),
     }
 }
 

@@ -170,7 +170,12 @@ fn given(port: &str, bytes: &[u8], is_packet: bool, offload: Option<[u8; 10]>) -
 
 /// The hops, and in the last line what came of it.
 fn text(hops: &[Hop]) -> String {
-    let about = hops.first().map_or("", |hop| hop.about.as_str());
+    let about = hops
+        .first()
+        .map_or(String::new(), |hop| match &hop.came_from {
+            Some(node) => format!("{}, as it arrives from {node}", hop.about),
+            None => hop.about.clone(),
+        });
     let walks: Vec<String> = hops.iter().map(ToString::to_string).collect();
     let mut text = format!("{about}\n\n{}\n", walks.join("\n"));
     if let Some(Hop { end, .. }) = hops.last() {
