@@ -13,10 +13,10 @@ use packet::{EtherType, Frame, Offload, Protocol, ethernet, ipv4};
 pub use read::Reader;
 pub use write::Writer;
 
-/// Frames that are longer than their port's MTU were super-segments; the MTU of a pod's interface on an
-/// Ethernet underlay with IPIP, where the file does not say.
+/// MTU of a pod's interface on an Ethernet underlay with IPIP: a file does not say it, and TCP packets
+/// that are longer were super-segments.
 const MTU_BYTES: usize = 1480;
-/// An MTU that an underlay with jumbo frames may have: above it nothing but a super-segment is seen.
+/// Bytes of the headers that each segment of one begins with.
 const SEGMENT_HEADERS: usize = ipv4::HEADER_LEN + TcpHeader::LEN;
 
 /// Why a capture cannot be read or written.
