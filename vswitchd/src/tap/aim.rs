@@ -24,6 +24,16 @@ pub(super) struct Ends {
 }
 
 impl Aim {
+    /// A pod, by its port and address; or a port alone.
+    #[cfg(test)]
+    pub(super) fn at(port: PortId, pod: Option<std::net::Ipv4Addr>) -> Self {
+        Self {
+            all: false,
+            ports: vec![port],
+            addresses: pod.map(std::net::Ipv4Addr::to_bits).into_iter().collect(),
+        }
+    }
+
     /// What a scope means in this state; `None` when there is no such pod or port.
     pub(super) fn of(scope: &Scope, state: &DesiredState) -> Option<Self> {
         let at = |port| Self {

@@ -20,7 +20,7 @@ pub(crate) use hub::Workers;
 pub use hub::{Begun, Hub, TapError, TapRow};
 pub(crate) use taps::{Order, Taps};
 #[cfg(test)]
-pub(crate) use tests::idle;
+pub(crate) use tests::{Reader, idle};
 
 #[cfg(test)]
 mod tests;

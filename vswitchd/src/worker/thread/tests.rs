@@ -1,6 +1,9 @@
 //! One worker between two pods in memory: what becomes of frames it cannot send.
 
 mod allocations;
+#[cfg(not(debug_assertions))]
+mod instructions;
+mod taps;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
