@@ -263,6 +263,12 @@ pub enum Request {
         /// At most so many.
         limit: usize,
     },
+    /// Give what the flight recorder holds. Answer: as to [`Request::Capture`]; the daemon ends it.
+    Recorded {
+        /// Only the last so many seconds; `None` = all.
+        #[serde(default)]
+        seconds: Option<u64>,
+    },
     /// Examine the host and say what is wrong with it. Answer: [`Response::Table`] or
     /// [`Response::Text`].
     Doctor {},
@@ -295,6 +301,7 @@ impl Request {
             Self::Capture(_) => "capture",
             Self::Flows { .. } => "flows",
             Self::ActiveFlows { .. } => "active_flows",
+            Self::Recorded { .. } => "recorded",
             Self::Doctor {} => "doctor",
             Self::Log { .. } => "log",
             Self::Shutdown {} => "shutdown",

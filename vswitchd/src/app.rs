@@ -35,7 +35,7 @@ use crate::{
     metrics::{Exporter, Meters},
     show,
     state::Attachments,
-    tap::Hub,
+    tap::{Flight, Hub},
     web::{self, Prober, Site},
     worker::{Switch, SwitchConfig},
 };
@@ -130,6 +130,7 @@ impl Daemon {
             watch::watch(directory.clone(), policy_copy(config), seen, engine.clone())?;
         }
         let taps = live.taps();
+        start_recorder(config, &taps, &view)?;
         let live: Arc<dyn Live> = Arc::new(live);
         let (log, known) = (config.flow_log.as_ref(), view.clone());
         let flows = Flows::start(log, recorder, known, live.clone())?;
@@ -190,6 +191,21 @@ impl Daemon {
         let _ = self.thread.join(); // it ends well or, by a panic, everything with it
         self.nat.remove();
     }
+}
+
+/// Records from the start, where the file asks for it.
+fn start_recorder(
+    config: &Config,
+    taps: &Arc<Hub>,
+    view: &Arc<arc_swap::ArcSwap<crate::control::View>>,
+) -> anyhow::Result<()> {
+    if let Some(recorder) = &config.recorder {
+        let usual = config.state_dir.join("recorder");
+        let directory = recorder.directory.clone().unwrap_or(usual);
+        let flight = Flight::start(taps, view, recorder, directory)?;
+        let _ = taps.flight.set(flight); // nobody else sets it
+    }
+    Ok(())
 }
 
 fn spawn_engine(

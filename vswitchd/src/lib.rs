@@ -15,6 +15,7 @@ pub mod ipam;
 pub mod log;
 pub mod metrics;
 pub mod offline;
+pub(crate) mod recording;
 pub mod replay;
 pub mod show;
 pub mod state;

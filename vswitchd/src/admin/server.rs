@@ -1,6 +1,6 @@
 //! Lines in, lines out: one JSON request a line, one JSON response a line, several per connection.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use cni_shim::protocol::{MAX_LINE_BYTES, Request, Response, error_code, from_line, to_line};
 use tokio::{
@@ -10,7 +10,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{Desk, error, socket::may_speak};
-use crate::tap::Begun;
+use crate::tap::{Begun, Flight};
 
 /// Longest request, in bytes: a GC of very many attachments fits.
 const MAX_REQUEST_BYTES: u64 = if MAX_LINE_BYTES < 8 << 20 {
@@ -18,6 +18,8 @@ const MAX_REQUEST_BYTES: u64 = if MAX_LINE_BYTES < 8 << 20 {
 } else {
     8 << 20
 };
+const NOT_RECORDING: &str =
+    "the flight recorder is off; [recorder] enabled = true in the daemon's file turns it on";
 /// After a failed accept (no descriptors left), this long is waited.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -67,6 +69,10 @@ async fn converse(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
                 Ok(begun) => return stream_records(stream.into_inner(), begun).await,
                 Err(reason) => error(error_code::UNSUPPORTED_FIELD, reason.to_string()),
             },
+            Ok(Request::Recorded { seconds }) => match desk.taps.flight.get() {
+                Some(flight) => return recorded(stream.into_inner(), flight, seconds).await,
+                None => error(error_code::UNSUPPORTED_FIELD, NOT_RECORDING.into()),
+            },
             Ok(request) => desk.answer(request).await,
             Err(reason) => error(
                 error_code::DECODING_FAILURE,
@@ -78,6 +84,20 @@ async fn converse(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
             return Ok(()); // cut off, or too long to be in step again
         }
     }
+}
+
+/// Answers, and lets the recorder write.
+async fn recorded(
+    mut stream: UnixStream,
+    flight: &Arc<Flight>,
+    seconds: Option<u64>,
+) -> io::Result<()> {
+    say(&mut stream, &Response::Capturing {}).await?;
+    let stream = stream.into_std()?;
+    stream.set_nonblocking(false)?;
+    let flight = Arc::clone(flight);
+    let written = tokio::task::spawn_blocking(move || flight.dump_to(stream, seconds)).await;
+    written.map_err(io::Error::other)?
 }
 
 /// Answers, and gives the connection to the capture.

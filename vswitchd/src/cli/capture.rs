@@ -1,11 +1,7 @@
 //! `vswitchctl capture`: what passes the switch, live.
 
-mod book;
-mod dissect;
-mod files;
 pub(crate) mod filter;
 mod line;
-mod pcapng;
 mod session;
 mod sink;
 mod units;
@@ -18,10 +14,11 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::ValueEnum;
+use cni_shim::Request;
 use cni_shim::capture::{Capture, Direction, Record, Scope, Stage, Stats};
 
 use super::{Daemon, remark};
-use files::{Files, Plan};
+use crate::recording::{Files, Plan};
 use line::Lines;
 pub(super) use session::Session;
 use session::is_drained;
@@ -122,7 +119,7 @@ impl Args {
         if to_stdout && plan.is_some() && io::stdout().is_terminal() {
             bail!("pcapng does not go to a terminal: pipe it to a program, or name a file");
         }
-        let session = Session::begin(daemon, capture)?;
+        let session = Session::begin(daemon, &Request::Capture(capture))?;
         let output: Option<OwnedFd> = match to_stdout {
             true => Some(io::stdout().as_fd().try_clone_to_owned()?),
             false => None,

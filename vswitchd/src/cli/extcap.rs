@@ -110,7 +110,7 @@ impl Args {
             snap_len: self.snap_len,
             expression,
         };
-        let session = capture::Session::begin(daemon, request)?;
+        let session = capture::Session::begin(daemon, &Request::Capture(request))?;
         let reader = OpenOptions::new().write(true).open(fifo);
         let reader = reader.with_context(|| format!("opening {}", fifo.display()))?;
         session.end_when_told(None, Some(reader.into()))?;

@@ -9,6 +9,7 @@ mod flows;
 mod log;
 mod man;
 mod policy;
+mod recorder;
 mod replay;
 mod show;
 mod trace;
@@ -79,6 +80,8 @@ enum Verb {
     Log(log::Args),
     /// A cluster on this machine: nodes and pods are namespaces, daemons and wiring are real.
     Lab(lab::cli::Args),
+    /// Write out what passed before anybody looked.
+    Recorder(recorder::Args),
     /// Be a source of captures for Wireshark and tshark.
     Extcap(extcap::Args),
     /// Print the completion script of a shell.
@@ -124,6 +127,7 @@ impl Cli {
             Verb::Doctor(args) => args.run(&socket),
             Verb::Log(args) => args.run(&Daemon(socket)),
             Verb::Lab(args) => Ok(lab::cli::run(args)),
+            Verb::Recorder(args) => args.run(&Daemon(socket)),
             Verb::Extcap(args) => args.run(&Daemon(socket)),
             Verb::Completions(args) => args.run(),
             Verb::Man(args) => args.run(),

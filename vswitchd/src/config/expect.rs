@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use dataplane::DropReason;
 use ipnet::Ipv4Net;
 use policy::model::{Established, Reply};
 use toml::de::DeValue;
@@ -188,6 +189,30 @@ pub(super) const SAMPLE: Expect<u32> = Expect {
 pub(super) const AGGREGATE: Expect<Duration> = Expect {
     what: "a number of seconds from 1 to 3600",
     read: |value| number(value, 1..=3_600).map(Duration::from_secs),
+};
+
+pub(super) const DROP_REASON: Expect<DropReason> = Expect {
+    what: "the label of a drop reason (`vswitchctl show drops -o wide` lists them)",
+    read: |value| {
+        let label = value.as_str()?;
+        let row = DropReason::TABLE.iter().find(|row| row.label == label);
+        row.map(|row| row.reason)
+    },
+};
+
+pub(super) const MIB: Expect<usize> = Expect {
+    what: "MiB of memory, a number from 1 to 4096",
+    read: |value| number(value, 1..=4096).map(|mib| mib as usize),
+};
+
+pub(super) const RECORDED_BYTES: Expect<usize> = Expect {
+    what: "bytes of a frame, a number from 64 to 9216",
+    read: |value| number(value, 64..=9216).map(|bytes| bytes as usize),
+};
+
+pub(super) const RECORDED_FILES: Expect<usize> = Expect {
+    what: "a number of files from 1 to 1000",
+    read: |value| number(value, 1..=1000).map(|files| files as usize),
 };
 
 pub(super) const LOG_FORMAT: Expect<LogFormat> = Expect {

@@ -10,10 +10,12 @@ mod expect;
 mod flow_log;
 mod parse;
 mod reader;
+mod recorder;
 
 pub use error::{ConfigError, ConfigErrors};
 pub use flow_log::FlowLog;
 pub use parse::parse;
+pub use recorder::Recorder;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -60,6 +62,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// The `[flow_log]` section; `None` = flows are not logged.
     pub flow_log: Option<FlowLog>,
+    /// The flight recorder; `None` = off.
+    pub recorder: Option<Recorder>,
     /// Address pools, in the file's order.
     pub pools: Vec<Pool>,
     /// The other nodes, in the file's order.

@@ -19,6 +19,7 @@ use super::{
     },
     flow_log,
     reader::{At, Mistakes, Section},
+    recorder,
 };
 
 /// Connections tracked at most when the file does not say, all workers together.
@@ -72,6 +73,7 @@ fn read_config<'t>(
     let log = read_log(mistakes, &mut root);
     let metrics_listen = read_metrics(mistakes, &mut root);
     let flow_log = flow_log::read(mistakes, &mut root);
+    let recorder = recorder::read(mistakes, &mut root);
     let pools = read_pools(mistakes, &mut root);
     let peers = read_peers(mistakes, &mut root);
     let max_flows = read_max_flows(mistakes, &mut root);
@@ -100,6 +102,7 @@ fn read_config<'t>(
         log,
         metrics_listen,
         flow_log,
+        recorder,
         pools: pools.into_iter().map(|read| read.pool).collect(),
         peers: peers.into_iter().map(ReadPeer::into_peer).collect(),
         max_flows,

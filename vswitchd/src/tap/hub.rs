@@ -2,7 +2,7 @@
 
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -12,6 +12,7 @@ use dataplane::{DropReason, Snapshot, Time};
 use packet::bpf::{self, Instruction, Program};
 
 use super::aim::Aim;
+use super::flight::Flight;
 use super::rings::{Outlet, rings};
 use super::stream::Stream;
 use super::tap::{Counts, Tap, Wanted};
@@ -45,6 +46,8 @@ pub struct Hub {
     next_id: AtomicU64,
     /// Of taps that have ended.
     lost_before: AtomicU64,
+    /// The flight recorder, where there is one.
+    pub flight: OnceLock<Arc<Flight>>,
 }
 
 /// A tap that runs.
@@ -111,6 +114,7 @@ impl Hub {
             taps: Mutex::default(),
             next_id: AtomicU64::new(1),
             lost_before: AtomicU64::new(0),
+            flight: OnceLock::new(),
         }
     }
 

@@ -8,7 +8,10 @@
 
 mod aim;
 mod directory;
+mod flight;
+mod flight_ring;
 mod hub;
+mod recorder;
 mod rings;
 mod sight;
 mod stream;
@@ -16,6 +19,7 @@ mod stream;
 mod tap;
 mod taps;
 
+pub use flight::Flight;
 pub(crate) use hub::Workers;
 pub use hub::{Begun, Hub, TapError, TapRow};
 pub(crate) use taps::{Order, Taps};

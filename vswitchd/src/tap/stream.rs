@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use cni_shim::capture::{Packet, Record, Scope, Stats};
 use dataplane::{DropReason, Generation, Time};
@@ -15,6 +15,7 @@ use policy::Table;
 
 use super::aim::Aim;
 use super::directory;
+use super::flight::epoch;
 use super::hub::Begun;
 use super::sight::{Said, Sight};
 
@@ -44,10 +45,8 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(tap: Begun, connection: UnixStream) -> Self {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-        let since_1970 = since_1970.unwrap_or_default().as_nanos() as u64;
         Self {
-            epoch: since_1970.saturating_sub(tap.hub.workers.now().as_nanos()),
+            epoch: epoch(tap.hub.workers.now()),
             tap,
             connection,
             tables: VecDeque::new(),

@@ -2,11 +2,15 @@
 
 use cni_shim::capture::Stage;
 use crossbeam_channel::Sender;
-use dataplane::{Action, DropReason, Generation, Note, Notebook, Point, PortId, Punt, Seen, Time};
+use dataplane::{
+    Action, Counters, DropReason, Generation, Note, Notebook, Point, PortId, Punt, Seen, Time,
+};
 use packet::bpf::Pieces;
 use packet::{Frame, Offload};
 
 use super::aim::{Aim, Ends};
+use super::flight_ring::FlightRing;
+use super::recorder::Recorder;
 use super::sight::{Judged, Sight, pieces, pieces_of};
 use super::tap::Tap;
 
@@ -16,6 +20,10 @@ pub(crate) enum Order {
     Add(Box<Tap>),
     /// The same words mean something else now.
     Aim(u32, Aim),
+    /// Record from now on.
+    Record(Box<Recorder>),
+    /// Go on recording in this ring, and give the other one back.
+    Exchange(Box<FlightRing>, Sender<Box<FlightRing>>),
     /// Look no more, and give the tap back: a worker frees nothing.
     Remove(u32, Sender<Box<Tap>>),
 }
@@ -27,6 +35,9 @@ pub(crate) struct Taps {
     list: Vec<Box<Tap>>,
     /// One bit for each value of the low six bits of an address that is looked for: in a block of pods each has its own.
     addresses: u64,
+    recorder: Option<Box<Recorder>>,
+    /// A tap or the recorder is there.
+    is_active: bool,
 }
 
 /// A notebook on loan from a tap.
@@ -39,18 +50,18 @@ impl Taps {
     /// Whether frames of a batch at this port may concern a tap: asked once a batch.
     #[inline]
     pub(crate) fn may_see(&self, port: PortId) -> bool {
-        !self.list.is_empty() && self.look_at(port)
+        self.is_active && self.look_at(port)
     }
 
     #[inline(never)]
     fn look_at(&self, port: PortId) -> bool {
-        self.addresses != 0 || self.has_port(port)
+        self.addresses != 0 || self.recorder.is_some() || self.has_port(port)
     }
 
-    /// Whether any tap is set.
+    /// Whether nobody is to be shown anything.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        !self.is_active
     }
 
     /// Whether every frame at this port concerns a tap.
@@ -77,6 +88,11 @@ impl Taps {
 
     /// The device behind this port took these frames.
     pub(crate) fn sent(&mut self, now: Time, port: PortId, frames: &[Frame]) {
+        if let Some(recorder) = &mut self.recorder {
+            for frame in frames {
+                recorder.keep(now, Stage::Tx, port, None, frame);
+            }
+        }
         let has_port = self.has_port(port);
         for frame in frames {
             if has_port || self.may_concern(frame) {
@@ -92,11 +108,34 @@ impl Taps {
     /// A frame was dropped outside of the walk.
     #[cold]
     pub(crate) fn dropped(&mut self, now: Time, port: PortId, reason: DropReason, frame: &Frame) {
+        self.record(now, Stage::Drop, port, Some(reason), frame);
         let sight = Sight {
             reason: Some(reason),
             ..Sight::new(now, Stage::Drop, port)
         };
         self.offer(sight, pieces_of(frame), frame.offload);
+    }
+
+    /// The recorder keeps a frame, if there is one.
+    #[inline]
+    pub(crate) fn record(
+        &mut self,
+        now: Time,
+        stage: Stage,
+        port: PortId,
+        reason: Option<DropReason>,
+        frame: &Frame,
+    ) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.keep(now, stage, port, reason, frame);
+        }
+    }
+
+    /// Lets the recorder look for the drops it waits for, once a batch.
+    pub(crate) fn look_for_drops(&mut self, counters: &Counters) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.look(counters);
+        }
     }
 
     /// The notebook for the walk of this frame, if a tap asks for it. Give it back by [`Taps::noted`].
@@ -167,6 +206,13 @@ impl Taps {
                     self.list[at].aim = aim;
                 }
             }
+            Order::Record(recorder) => self.recorder = Some(recorder),
+            Order::Exchange(ring, back) => {
+                if let Some(recorder) = &mut self.recorder {
+                    // As with a tap.
+                    let _ = back.try_send(std::mem::replace(&mut recorder.ring, ring));
+                }
+            }
             Order::Remove(id, back) => {
                 if let Some(at) = at(self, id) {
                     // There is room for it; if nobody waits any more, it ends here.
@@ -174,6 +220,7 @@ impl Taps {
                 }
             }
         }
+        self.is_active = !self.list.is_empty() || self.recorder.is_some();
         let addresses = self.list.iter().flat_map(|tap| tap.aim.addresses());
         self.addresses = addresses.fold(0, |bits, address| bits | 1 << (address & 63));
     }

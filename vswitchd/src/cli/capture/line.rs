@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use anstyle::{AnsiColor, Style};
 use cni_shim::capture::{Packet, Stage};
 
-use super::book::{Book, verdict};
+use crate::recording::{Book, verdict};
 
 /// Nanoseconds of a second.
 const SECOND: u64 = 1_000_000_000;

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use cni_shim::capture::{Capture, Records};
+use cni_shim::capture::Records;
 use cni_shim::{Request, Response};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -31,8 +31,8 @@ impl Session {
     ///
     /// # Errors
     /// The daemon does not answer, or refuses.
-    pub(crate) fn begin(daemon: &Daemon, capture: Capture) -> anyhow::Result<Self> {
-        let (answer, client) = daemon.ask_and_keep(&Request::Capture(capture))?;
+    pub(crate) fn begin(daemon: &Daemon, request: &Request) -> anyhow::Result<Self> {
+        let (answer, client) = daemon.ask_and_keep(request)?;
         let Response::Capturing {} = answer else {
             bail!("expected a capture, vswitchd answered {answer:?}; is it of another version?");
         };

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use cni_shim::capture::{Directory, Packet, Stats};
 
-use super::book::Book;
-use super::files::{Files, Plan};
 use super::line::Lines;
+use crate::recording::Book;
+use crate::recording::{Files, Plan};
 
 /// Takes packets, with the names of the directory before them.
 pub(crate) struct Sink {

@@ -95,6 +95,7 @@ impl<P: Publisher> Engine<P> {
             Request::Status {} => answer(reply, self.status()),
             Request::Show { .. }
             | Request::Capture(_)
+            | Request::Recorded { .. }
             | Request::Explain { .. }
             | Request::Matrix { .. }
             | Request::Eval { .. }

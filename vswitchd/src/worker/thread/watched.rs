@@ -1,5 +1,6 @@
 //! The walk of frames that a tap may be concerned with, and what taps are shown of frames that do not leave.
 
+use cni_shim::capture::Stage;
 use dataplane::{
     Action, Arrived, DropReason, PortId, Snapshot, Time, forward, observe, observe_resumed, resume,
 };
@@ -19,14 +20,20 @@ impl Worker {
         batch: &mut [Frame],
     ) {
         let has_port = self.taps.has_port(id);
+        let seen = self.parts.clock.now();
         for frame in batch {
+            self.taps.record(seen, Stage::Rx, id, None, frame);
             let action = if has_port || self.taps.may_concern(frame) {
                 self.walk_shown(world, now, id, frame)
             } else {
                 forward(world, &mut self.parts.local, now, id, frame)
             };
+            if let Action::Drop(reason) = action {
+                self.taps.record(seen, Stage::Drop, id, Some(reason), frame);
+            }
             self.act(world, now, id, action, frame);
         }
+        self.taps.look_for_drops(self.parts.local.counters());
     }
 
     /// Walks a frame that a tap is to be shown.

@@ -8,19 +8,19 @@ use packet::{EtherType, Protocol, ethernet, icmpv4, ipv4};
 
 /// The innermost packet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Dissected {
+pub(crate) struct Dissected {
     /// Source and destination.
-    pub(super) ends: Option<(Ipv4Addr, Ipv4Addr)>,
+    pub(crate) ends: Option<(Ipv4Addr, Ipv4Addr)>,
     /// Their transport ports.
-    pub(super) ports: Option<(u16, u16)>,
+    pub(crate) ports: Option<(u16, u16)>,
     /// The outer addresses, where it is in IPIP.
-    pub(super) tunnel: Option<(Ipv4Addr, Ipv4Addr)>,
+    pub(crate) tunnel: Option<(Ipv4Addr, Ipv4Addr)>,
     /// The protocol and what it says.
-    pub(super) says: String,
+    pub(crate) says: String,
 }
 
 /// Reads what there is.
-pub(super) fn dissect(link: &[u8], packet: &[u8]) -> Dissected {
+pub(crate) fn dissect(link: &[u8], packet: &[u8]) -> Dissected {
     match ethernet::Header::parse(link).map(|header| header.ethertype) {
         Ok(EtherType::IPV4) => ip(packet),
         Ok(EtherType::ARP) => arp(packet),

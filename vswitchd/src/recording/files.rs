@@ -14,19 +14,19 @@ use super::pcapng::{self, Interface, Writer};
 
 /// Where to, and when the next file begins.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// `None`: standard output.
-    pub(super) path: Option<PathBuf>,
-    pub(super) rotate_bytes: Option<u64>,
-    pub(super) rotate_after: Option<Duration>,
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) rotate_bytes: Option<u64>,
+    pub(crate) rotate_after: Option<Duration>,
     /// Only the newest so many are kept.
-    pub(super) keep: Option<usize>,
-    pub(super) snap_len: u32,
-    pub(super) filter: String,
+    pub(crate) keep: Option<usize>,
+    pub(crate) snap_len: u32,
+    pub(crate) filter: String,
 }
 
 /// Writes packets.
-pub(super) struct Files {
+pub(crate) struct Files {
     plan: Plan,
     writer: Writer<Box<dyn Write>>,
     interfaces: HashMap<(u16, String, Stage), Seen>,
@@ -49,7 +49,7 @@ impl Files {
     ///
     /// # Errors
     /// It cannot be made.
-    pub(super) fn begin(plan: Plan) -> anyhow::Result<Self> {
+    pub(crate) fn begin(plan: Plan) -> anyhow::Result<Self> {
         let mut files = VecDeque::new();
         let writer = open(&plan, 1, &mut files)?;
         Ok(Self {
@@ -67,7 +67,7 @@ impl Files {
     ///
     /// # Errors
     /// Writing fails.
-    pub(super) fn packet(&mut self, book: &Book, packet: &Packet<'_>) -> anyhow::Result<()> {
+    pub(crate) fn packet(&mut self, book: &Book, packet: &Packet<'_>) -> anyhow::Result<()> {
         if self.is_full(packet.time) {
             self.rotate()?;
         }
@@ -130,7 +130,7 @@ impl Files {
     }
 
     /// Gives what is buffered to whoever reads.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
     }
 
@@ -138,7 +138,7 @@ impl Files {
     ///
     /// # Errors
     /// Writing fails.
-    pub(super) fn finish(&mut self, stats: Stats) -> io::Result<()> {
+    pub(crate) fn finish(&mut self, stats: Stats) -> io::Result<()> {
         let comment = format!(
             "the whole capture: {} matched, {} lost by the tap",
             stats.matched, stats.lost

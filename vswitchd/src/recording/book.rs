@@ -11,7 +11,7 @@ use super::dissect::{Dissected, dissect};
 
 /// Names for numbers.
 #[derive(Debug, Default)]
-pub(super) struct Book {
+pub(crate) struct Book {
     ports: HashMap<u16, Port>,
     names: HashMap<Ipv4Addr, String>,
     reasons: Vec<String>,
@@ -19,7 +19,7 @@ pub(super) struct Book {
 
 impl Book {
     /// Forgets what was, and knows this.
-    pub(super) fn learn(&mut self, directory: Directory) {
+    pub(crate) fn learn(&mut self, directory: Directory) {
         let ports = directory.ports.into_iter();
         self.ports = ports.map(|port| (port.id, port)).collect();
         self.names = directory.names.into_iter().collect();
@@ -27,7 +27,7 @@ impl Book {
     }
 
     /// The interface behind a port, and whose it is.
-    pub(super) fn port(&self, id: u16) -> (&str, &str) {
+    pub(crate) fn port(&self, id: u16) -> (&str, &str) {
         match self.ports.get(&id) {
             Some(port) => (&port.interface, &port.owner),
             None => ("?", "no port"),
@@ -35,18 +35,18 @@ impl Book {
     }
 
     /// Why a packet was dropped.
-    pub(super) fn reason(&self, packet: &Packet<'_>) -> Option<&str> {
+    pub(crate) fn reason(&self, packet: &Packet<'_>) -> Option<&str> {
         let reason = self.reasons.get(usize::from(packet.reason?));
         Some(reason.map_or("a reason this version does not know", String::as_str))
     }
 
     /// Who has this address.
-    pub(super) fn name(&self, address: Ipv4Addr) -> Option<&str> {
+    pub(crate) fn name(&self, address: Ipv4Addr) -> Option<&str> {
         self.names.get(&address).map(String::as_str)
     }
 
     /// What the packet's bytes say.
-    pub(super) fn dissect(&self, packet: &Packet<'_>) -> Dissected {
+    pub(crate) fn dissect(&self, packet: &Packet<'_>) -> Dissected {
         let (link, rest) = packet
             .bytes
             .split_at(packet.bytes.len().min(ethernet::HEADER_LEN));
@@ -54,7 +54,7 @@ impl Book {
     }
 
     /// A packet's comment: what became of it, what policy said, and who its ends are.
-    pub(super) fn comment(&self, packet: &Packet<'_>) -> String {
+    pub(crate) fn comment(&self, packet: &Packet<'_>) -> String {
         let mut parts = Vec::new();
         if let Some(reason) = self.reason(packet) {
             parts.push(format!("dropped: {reason}"));
@@ -92,7 +92,7 @@ impl fmt::Display for Called<'_> {
 }
 
 /// One word for what became of the packet at its stage.
-pub(super) fn verdict(stage: Stage) -> &'static str {
+pub(crate) fn verdict(stage: Stage) -> &'static str {
     match stage {
         Stage::Rx => "arrives",
         Stage::PostPolicy => "passes",

@@ -1,0 +1,200 @@
+//! The flight recorder: what passed in the seconds before somebody asked, or before a drop.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use cni_shim::capture::{Packet, Record, Stats};
+use crossbeam_channel::{Receiver, bounded};
+use dataplane::{DropReason, Time};
+
+use super::directory;
+use super::flight_ring::FlightRing;
+use super::hub::Hub;
+use super::recorder::Recorder;
+use super::sight::Sight;
+use super::taps::Order;
+use crate::config;
+use crate::control::View;
+use crate::recording::{Book, Files, Plan};
+
+/// Drops write one file in this time at most.
+const PAUSE: Duration = Duration::from_secs(60);
+/// A file ends so long after the drop that it is about.
+const AFTERMATH: Duration = Duration::from_millis(100);
+/// A worker gives its ring between two batches.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The recorder, as the control plane holds it.
+pub struct Flight {
+    hub: Arc<Hub>,
+    view: Arc<ArcSwap<View>>,
+    config: config::Recorder,
+    directory: PathBuf,
+}
+
+impl Flight {
+    /// Every worker records from now on; files of drops go to `directory`.
+    ///
+    /// # Errors
+    /// The directory cannot be made, or the kernel gives no thread.
+    pub fn start(
+        hub: &Arc<Hub>,
+        view: &Arc<ArcSwap<View>>,
+        config: &config::Recorder,
+        directory: PathBuf,
+    ) -> anyhow::Result<Arc<Self>> {
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("making the recorder's directory {}", directory.display()))?;
+        let flight = Arc::new(Self {
+            hub: Arc::clone(hub),
+            view: Arc::clone(view),
+            config: config.clone(),
+            directory,
+        });
+        let (alarm, alarms) = bounded(1);
+        for worker in 0..hub.workers.count() {
+            let recorder = Recorder::new(flight.ring(), &config.dump_on, alarm.clone());
+            hub.workers.tell(worker, Order::Record(Box::new(recorder)));
+        }
+        let awaiting = Arc::clone(&flight);
+        let thread = std::thread::Builder::new().name("recorder".into());
+        thread.spawn(move || awaiting.await_drops(&alarms))?;
+        Ok(flight)
+    }
+
+    fn ring(&self) -> Box<FlightRing> {
+        let (mib, snap_len) = (self.config.mib_per_worker, self.config.snap_len);
+        Box::new(FlightRing::new(mib, snap_len))
+    }
+
+    /// Takes what the workers have recorded; they begin anew.
+    fn take(&self) -> Vec<Box<FlightRing>> {
+        let count = self.hub.workers.count();
+        let (back, rings) = bounded(count);
+        for worker in 0..count {
+            let order = Order::Exchange(self.ring(), back.clone());
+            self.hub.workers.tell(worker, order);
+        }
+        drop(back);
+        std::iter::from_fn(|| rings.recv_timeout(PATIENCE).ok()).collect()
+    }
+
+    /// Writes records of the last seconds to a client, and ends the connection.
+    ///
+    /// # Errors
+    /// The client has gone.
+    pub fn dump_to(&self, mut client: UnixStream, seconds: Option<u64>) -> std::io::Result<()> {
+        let mut out = Vec::new();
+        Record::Directory(directory::of(&self.view.load().desired)).write(&mut out)?;
+        let before = seconds.map_or(Duration::MAX, Duration::from_secs);
+        let mut stats = Stats::default();
+        self.replay(before, |packet| {
+            stats.matched += 1;
+            // Writing to memory does not fail.
+            let _ = Record::Packet(*packet).write(&mut out);
+        });
+        Record::Stats(stats).write(&mut out)?;
+        client.write_all(&out)
+    }
+
+    /// Shows the frames of the last seconds, of all workers, in the order of time.
+    fn replay(&self, before: Duration, mut show: impl FnMut(&Packet<'_>)) {
+        let rings = self.take();
+        let now = self.hub.workers.now();
+        let recent = rings.iter().flat_map(|ring| ring.since(now, before));
+        let mut recent: Vec<(&Sight, &[u8])> = recent.collect();
+        recent.sort_by_key(|(sight, _)| sight.time);
+        let epoch = epoch(now);
+        for (sight, bytes) in recent {
+            show(&Packet {
+                time: epoch + sight.time.as_nanos(),
+                wire_len: sight.wire_len,
+                port: sight.port.0,
+                stage: sight.stage,
+                reason: sight.reason.map(|reason| reason as u8),
+                gso_size: sight.gso_size,
+                note: "",
+                bytes,
+            });
+        }
+    }
+
+    /// Writes a file for a drop, and then none for a while.
+    fn await_drops(&self, alarms: &Receiver<DropReason>) {
+        let mut free_from = Instant::now();
+        while let Ok(reason) = alarms.recv() {
+            if Instant::now() < free_from {
+                continue;
+            }
+            free_from = Instant::now() + PAUSE;
+            std::thread::sleep(AFTERMATH);
+            match self.write_file(reason) {
+                Ok(path) => tracing::info!(%reason, file = %path.display(), "recorded a drop"),
+                Err(error) => tracing::warn!(%reason, "the recorder's file: {error:#}"),
+            }
+        }
+    }
+
+    fn write_file(&self, reason: DropReason) -> anyhow::Result<PathBuf> {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let name = format!("drop-{seconds}-{}.pcapng", label(reason));
+        let path = self.directory.join(name);
+        let mut files = Files::begin(Plan {
+            path: Some(path.clone()),
+            rotate_bytes: None,
+            rotate_after: None,
+            keep: None,
+            snap_len: self.config.snap_len as u32,
+            filter: String::new(),
+        })?;
+        let mut book = Book::default();
+        book.learn(directory::of(&self.view.load().desired));
+        let (mut stats, mut result) = (Stats::default(), Ok(()));
+        self.replay(self.config.before + AFTERMATH, |packet| {
+            stats.matched += 1;
+            if result.is_ok() {
+                result = files.packet(&book, packet);
+            }
+        });
+        result?;
+        files.finish(stats)?;
+        keep_newest(&self.directory, self.config.files)?;
+        Ok(path)
+    }
+}
+
+fn label(reason: DropReason) -> &'static str {
+    let row = DropReason::TABLE.iter().find(|row| row.reason == reason);
+    row.map_or("drop", |row| row.label)
+}
+
+/// Nanoseconds since 1970 at the zero of the workers' clock.
+pub(super) fn epoch(now: Time) -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    let since_1970 = since_1970.unwrap_or_default().as_nanos() as u64;
+    since_1970.saturating_sub(now.as_nanos())
+}
+
+/// Removes the oldest of our files; their names begin with their time.
+fn keep_newest(directory: &Path, most: usize) -> anyhow::Result<()> {
+    let mut ours = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name().into_string().unwrap_or_default();
+        if name.starts_with("drop-") && name.ends_with(".pcapng") {
+            ours.push(name);
+        }
+    }
+    ours.sort();
+    let surplus = ours.len().saturating_sub(most);
+    for name in &ours[..surplus] {
+        let path = directory.join(name);
+        fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+    }
+    Ok(())
+}
