@@ -206,6 +206,42 @@ fn expressions(dashboard: &Value) -> Vec<String> {
     of_panels.chain(of_variables).map(str::to_owned).collect()
 }
 
+/// The dashboard's queries, and the alerts of the documentation, as Prometheus would be asked.
+fn queries() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
+    let dashboard: Value = serde_json::from_str(&read("../configs/grafana/vswitchd.json")).unwrap();
+    let queries = expressions(&dashboard).into_iter();
+    let queries = queries.filter(|query| !query.starts_with("label_values("));
+    let text = read("docs/operate.md");
+    let (_, alerts) = text.split_once("```promql\n").unwrap();
+    let (alerts, _) = alerts.split_once("```").unwrap();
+    let alerts = alerts.lines().map(str::to_owned);
+    queries.chain(alerts).collect()
+}
+
+#[test]
+fn promtool_understands_every_query_and_every_alert() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.yaml");
+    let mut rules = "groups:\n- name: all\n  rules:\n".to_owned();
+    let queries = queries();
+    for (number, query) in queries.iter().enumerate() {
+        let query = query.replace("$__rate_interval", "5m");
+        rules += &format!("  - record: query_{number}\n    expr: |\n      {query}\n");
+    }
+    fs::write(&file, rules).unwrap();
+    let output = std::process::Command::new("promtool")
+        .args(["check", "rules"])
+        .arg(&file)
+        .output()
+        .expect("promtool: apt-get install prometheus (it need not run)");
+    let said = netns_common::text(&output);
+    assert!(output.status.success(), "{said}");
+    let found = format!("{} rules found", queries.len());
+    assert!(said.contains(&found), "{said}");
+}
+
 #[test]
 fn every_metric_and_label_of_the_dashboard_is_in_a_running_daemons_scrape() {
     let lab = measured("metrics-dashboard");
@@ -214,7 +250,7 @@ fn every_metric_and_label_of_the_dashboard_is_in_a_running_daemons_scrape() {
     let (_, scrape) = scrape(&lab, M02);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/grafana/vswitchd.json");
     let dashboard: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
-    let expressions = expressions(&dashboard);
+    let expressions = [expressions(&dashboard), queries()].concat();
     assert!(expressions.len() >= 20, "{expressions:#?}");
     for expression in &expressions {
         let metrics = metrics_of(expression);
