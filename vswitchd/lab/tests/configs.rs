@@ -121,9 +121,12 @@ fn the_commented_defaults_are_real_keys() {
                 .all(|c| c.is_ascii_lowercase() || c == '_')
             && line.contains(" = ")
     };
-    let lines = text
-        .lines()
-        .map(|line| if is_key(line) { &line[2..] } else { line });
+    // A section that changes something by being there is commented out as well.
+    let is_section = |line: &str| line.starts_with("# [") && line.ends_with(']');
+    let lines = text.lines().map(|line| match line {
+        line if is_key(line) || is_section(line) => &line[2..],
+        line => line,
+    });
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("all.toml");
     fs::write(&file, lines.collect::<Vec<_>>().join("\n")).unwrap();
