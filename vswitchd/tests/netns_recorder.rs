@@ -47,7 +47,7 @@ fn a_drop_writes_out_the_seconds_before_it_and_once_a_minute() {
     let lab = recording("recorder-drop");
     let [web, asker] = ["web", "asker"].map(|pod| lab.address(pod).unwrap().to_string());
     ok(&lab, "asker", &format!("ping -n -c 3 -i 0.2 {NGINX}"));
-    assert_eq!(files(&lab), [PathBuf::new(); 0]);
+    assert!(files(&lab).is_empty());
     assert_ne!(connects(&lab, "asker", &web, 80), "open");
     soon("a file is there", || files(&lab).len() == 1);
     let file = files(&lab).remove(0);

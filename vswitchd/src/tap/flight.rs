@@ -68,13 +68,13 @@ impl Flight {
         Ok(flight)
     }
 
-    fn ring(&self) -> Box<FlightRing> {
+    fn ring(&self) -> FlightRing {
         let (mib, snap_len) = (self.config.mib_per_worker, self.config.snap_len);
-        Box::new(FlightRing::new(mib, snap_len))
+        FlightRing::new(mib, snap_len)
     }
 
     /// Takes what the workers have recorded; they begin anew.
-    fn take(&self) -> Vec<Box<FlightRing>> {
+    fn take(&self) -> Vec<FlightRing> {
         let count = self.hub.workers.count();
         let (back, rings) = bounded(count);
         for worker in 0..count {

@@ -1,7 +1,7 @@
 //! Taps: copies of frames for whoever captures.
 //!
 //! `admin -> Hub -> (a Tap at every worker, a Stream for the client)`. A worker asks its [`Taps`] once a batch whether any of
-//! them may be concerned; if so, it offers each frame at the stages it passes. A [`Tap`] filters before it copies, and
+//! them may be concerned; if so, it offers each frame at the stages it passes. A [`tap::Tap`] filters before it copies, and
 //! copies into rings that were made when it began: what finds no room is counted and forgotten, so a client that reads
 //! slowly loses copies, and no frame. The stream's thread empties the rings, says who is who, and ends the tap with the
 //! connection.

@@ -10,18 +10,14 @@ use super::sight::{Sight, pieces_of};
 
 /// Keeps the last frames.
 pub(crate) struct Recorder {
-    pub(super) ring: Box<FlightRing>,
+    pub(super) ring: FlightRing,
     /// The reasons that are waited for, and how often each was counted when it was looked at last.
     awaited: Vec<(DropReason, u64)>,
     alarm: Sender<DropReason>,
 }
 
 impl Recorder {
-    pub(super) fn new(
-        ring: Box<FlightRing>,
-        reasons: &[DropReason],
-        alarm: Sender<DropReason>,
-    ) -> Self {
+    pub(super) fn new(ring: FlightRing, reasons: &[DropReason], alarm: Sender<DropReason>) -> Self {
         // It begins with the worker, whose counters are 0.
         let awaited = reasons.iter().map(|reason| (*reason, 0)).collect();
         Self {

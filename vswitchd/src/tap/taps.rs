@@ -23,7 +23,7 @@ pub(crate) enum Order {
     /// Record from now on.
     Record(Box<Recorder>),
     /// Go on recording in this ring, and give the other one back.
-    Exchange(Box<FlightRing>, Sender<Box<FlightRing>>),
+    Exchange(FlightRing, Sender<FlightRing>),
     /// Look no more, and give the tap back: a worker frees nothing.
     Remove(u32, Sender<Box<Tap>>),
 }
