@@ -6,7 +6,7 @@ use dataplane::{
     Action, Counters, DropReason, Generation, Note, Notebook, Point, PortId, Punt, Seen, Time,
 };
 use packet::bpf::Pieces;
-use packet::{Frame, Offload};
+use packet::{Frame, Offload, Protocol};
 
 use super::aim::{Aim, Ends};
 use super::flight_ring::FlightRing;
@@ -72,9 +72,24 @@ impl Taps {
     /// Whether the frame's addresses may concern a tap: sometimes yes when they do not, never no when they do.
     #[inline]
     pub(crate) fn may_concern(&self, frame: &Frame) -> bool {
-        Ends::of(frame.packet()).is_some_and(|ends| {
-            (self.addresses >> (ends.src & 63) | self.addresses >> (ends.dst & 63)) & 1 != 0
-        })
+        let Some(header) = frame.packet().first_chunk::<20>() else {
+            return false;
+        };
+        if header[9] == Protocol::IPIP.0 {
+            return self.may_concern_inside(frame.packet());
+        }
+        self.may_have(header[15], header[19])
+    }
+
+    #[inline(never)]
+    fn may_concern_inside(&self, packet: &[u8]) -> bool {
+        Ends::of(packet).is_some_and(|ends| self.may_have(ends.src as u8, ends.dst as u8))
+    }
+
+    /// By the last bytes of two addresses.
+    #[inline]
+    fn may_have(&self, src: u8, dst: u8) -> bool {
+        (self.addresses >> (src & 63) | self.addresses >> (dst & 63)) & 1 != 0
     }
 
     /// A frame came by this port.

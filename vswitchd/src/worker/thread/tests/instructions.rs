@@ -27,7 +27,7 @@ const CASES: [(&str, fn() -> Option<Order>); 3] = [
 ];
 
 #[test]
-fn taps_elsewhere_cost_two_per_cent_at_most() {
+fn a_tap_on_another_port_costs_nothing_and_one_on_another_pod_little() {
     netlink::testing::isolated(|| {
         if let Ok(run) = std::env::var(RUN) {
             let (case, turns) = run.split_once(':').unwrap();
@@ -43,7 +43,7 @@ fn taps_elsewhere_cost_two_per_cent_at_most() {
             &said,
         )
         .unwrap();
-        assert!(port <= none * 1.02 && pod <= none * 1.02, "{said}");
+        assert!(port <= none * 1.02 && pod <= none * 1.06, "{said}");
     });
 }
 
@@ -58,7 +58,7 @@ fn counted(case: &str, turns: u32) -> i64 {
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "--test-threads=1"])
-        .arg("worker::thread::tests::instructions::taps_elsewhere_cost_two_per_cent_at_most")
+        .arg("worker::thread::tests::instructions::a_tap_on_another_port_costs_nothing_and_one_on_another_pod_little")
         .env(RUN, format!("{case}:{turns}"))
         .output()
         .expect("valgrind, from the Debian package of that name");
