@@ -18,6 +18,7 @@ mod walk_conntrack;
 mod walk_drops;
 mod walk_established;
 mod walk_evasion;
+mod walk_flow_log;
 mod walk_flow_table;
 mod walk_host;
 mod walk_icmp;

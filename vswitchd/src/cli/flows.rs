@@ -1,6 +1,6 @@
 //! `vswitchctl flows`: who talks to whom.
 
-mod line;
+pub(super) mod line;
 
 use std::{process::ExitCode, thread, time::Duration};
 

@@ -12,6 +12,7 @@ mod policy;
 mod recorder;
 mod replay;
 mod show;
+mod top;
 mod trace;
 mod watch;
 
@@ -72,6 +73,8 @@ enum Verb {
     Replay(replay::Args),
     /// Who talks to whom: flows that begin, end or are denied, with pods and policies.
     Flows(flows::Args),
+    /// A live screen: ports, drops, workers and flows, with rates.
+    Top(top::Args),
     /// Who may talk to whom, and why: of the daemon's state or of manifests.
     Policy(policy::Args),
     /// Examine this host: what is missing, what would trip pods, what to do about it.
@@ -123,6 +126,7 @@ impl Cli {
             Verb::Capture(args) => args.run(&Daemon(socket)),
             Verb::Replay(args) => args.run(),
             Verb::Flows(args) => args.run(&Daemon(socket)),
+            Verb::Top(args) => args.run(&Daemon(socket)),
             Verb::Policy(args) => args.run(&Daemon(socket)),
             Verb::Doctor(args) => args.run(&socket),
             Verb::Log(args) => args.run(&Daemon(socket)),

@@ -50,7 +50,7 @@ fn denied(row: &Row) -> String {
 }
 
 /// The pod, else the address; and the port.
-fn end(row: &Row, which: &str) -> String {
+pub(in crate::cli) fn end(row: &Row, which: &str) -> String {
     let pod = text(row, &format!("{which}_pod"));
     let name = if pod.is_empty() {
         text(row, which)
