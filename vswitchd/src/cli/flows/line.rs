@@ -45,7 +45,7 @@ fn denied(row: &Row) -> String {
     let (policy, packets) = (text(row, "policy"), number(row, "packets"));
     match packets {
         1 => policy.into(),
-        _ => format!("{policy} {packets} packets").trim_start().into(),
+        _ => format!("{policy} x{packets}").trim_start().into(),
     }
 }
 
@@ -155,7 +155,7 @@ mod tests {
         assert!(line.contains(" icmp 8.8.8.8 > shop/db "), "{line}");
         assert!(line.ends_with(" shop/shut (no rule)"), "{line}");
         denied.insert("packets".into(), 7.into());
-        assert!(of(&denied).ends_with("shop/shut (no rule) 7 packets"));
+        assert!(of(&denied).ends_with("shop/shut (no rule) x7"));
         let many = row(json!({"event": "deny", "packets": 900}));
         assert!(of(&many).contains("many others"), "{}", of(&many));
     }
