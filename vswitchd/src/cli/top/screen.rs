@@ -282,7 +282,7 @@ mod tests {
         );
         assert_eq!(
             lines[ports + 1],
-            "shop/web-1                    1.2k      9.5G         .         .      2.5"
+            "shop/web-1                           1.2k      9.5G         .         .      2.5"
         );
         assert!(
             lines[drops + 1].starts_with("policy_ingress               12     3.4k NetworkPolicy")
