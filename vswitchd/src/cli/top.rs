@@ -116,12 +116,10 @@ impl Top {
             terminal.draw(|frame| screen::draw(frame, &self.shown, &self.footer()))?;
             if event::poll(self.due.saturating_duration_since(Instant::now()))? {
                 match event::read()? {
-                    Event::Key(key) if key.kind == KeyEventKind::Press => {
-                        if self.takes(key) {
-                            return Ok(());
-                        }
+                    Event::Key(key) if key.kind == KeyEventKind::Press && self.takes(key) => {
+                        return Ok(());
                     }
-                    _ => {} // a resize is drawn at once
+                    _ => {} // a key was taken; a resize is drawn at once
                 }
             }
             if Instant::now() >= self.due {
