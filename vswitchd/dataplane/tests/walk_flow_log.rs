@@ -136,6 +136,8 @@ fn a_flow_is_cut_by_a_rule_its_packets_are_denied_by_it_and_it_may_go_on() {
         "{events:?}"
     );
     house.policy("");
+    let (node, now) = (&mut house.nodes[M02], house.now);
+    node.workers[0].log_denied(now, node.world.generation);
     house.pod_sends(CLIENT, &build::udp(CLIENT, NGINX, 4000, 53, b"ask"));
     assert_eq!(
         paper.words(),
