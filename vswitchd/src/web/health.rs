@@ -7,7 +7,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use cni_shim::protocol::{Request, Response};
+use cni_shim::protocol::{Request, Response, error_code};
 use crossbeam_channel::Sender;
 use hyper::StatusCode;
 use tokio::{net::UnixStream, sync::oneshot, time::timeout};
@@ -46,36 +46,39 @@ impl Check {
 }
 
 impl Prober {
-    /// Does the engine answer within [`PATIENCE`]?
+    /// Does the engine answer within [`PATIENCE`]? Whatever it says, it lives.
     pub async fn alive(&self) -> Check {
-        let (reply, answer) = oneshot::channel::<Response>();
-        let question = Message::Request(Box::new(Request::Status {}), reply);
-        let trouble = match self.engine.send(question) {
-            Err(_) => Some("the engine has ended".to_owned()),
-            Ok(()) => match timeout(PATIENCE, answer).await {
-                Ok(Ok(_)) => None,
-                Ok(Err(_)) => Some("the engine is ending".to_owned()),
-                Err(_) => Some(format!("the engine does not answer within {PATIENCE:?}")),
-            },
-        };
-        Check::new("engine", trouble)
+        Check::new("engine", self.ask_engine().await.err())
     }
 
     /// Everything a new pod needs.
     pub async fn ready(&self) -> Vec<Check> {
-        let engine = self.alive().await;
+        let found = Refusal::of(self.ask_engine().await);
         let socket = Check::new("socket", self.socket_trouble().await);
         let view = self.view.load();
         let state = &view.desired;
         let down = (!state.uplink.up).then(|| format!("{} is down", state.uplink.name));
         vec![
-            engine,
+            Check::new("engine", found.engine),
             socket,
-            Check::new("uplink", down),
+            Check::new("addresses", found.addresses),
+            Check::new("uplink", down.or(found.uplink)),
             Check::new("state", view.publish_error.clone()),
             Check::new("workers", behind(&self.live.workers(), view.generation)),
             Check::new("policy", rejected(&state.policy_errors)),
         ]
+    }
+
+    /// What the engine says of an ADD that would come now.
+    async fn ask_engine(&self) -> Result<Response, String> {
+        let (reply, answer) = oneshot::channel();
+        let question = Message::Request(Box::new(Request::Status {}), reply);
+        let sent = self.engine.send(question);
+        sent.map_err(|_| "the engine has ended".to_owned())?;
+        let answer = timeout(PATIENCE, answer).await;
+        let answer =
+            answer.map_err(|_| format!("the engine does not answer within {PATIENCE:?}"))?;
+        answer.map_err(|_| "the engine is ending".to_owned())
     }
 
     /// Its file may have been removed under the daemon; then the plugin finds nobody.
@@ -87,6 +90,31 @@ impl Prober {
             Err(_) => format!("no connection within {PATIENCE:?}"),
         };
         Some(format!("{}: {reason}", self.socket.display()))
+    }
+}
+
+/// Why the engine would refuse an ADD, under the check that it belongs to.
+#[derive(Default)]
+struct Refusal {
+    engine: Option<String>,
+    addresses: Option<String>,
+    uplink: Option<String>,
+}
+
+impl Refusal {
+    fn of(answer: Result<Response, String>) -> Self {
+        let mut found = Self::default();
+        let (place, why) = match answer {
+            Err(silence) => (&mut found.engine, silence),
+            Ok(Response::Error { code, message, .. }) => match code {
+                error_code::NOT_AVAILABLE => (&mut found.addresses, message),
+                error_code::LIMITED_CONNECTIVITY => (&mut found.uplink, message),
+                _ => (&mut found.engine, message),
+            },
+            Ok(_) => return found,
+        };
+        *place = Some(why);
+        found
     }
 }
 

@@ -84,11 +84,11 @@ fn view() -> View {
 }
 
 /// Answers as a busy or idle engine does.
-fn engine(inbox: Receiver<Message>, delay: Duration) {
+fn engine(inbox: Receiver<Message>, delay: Duration, says: Response) {
     std::thread::spawn(move || {
         while let Ok(Message::Request(_, reply)) = inbox.recv() {
             std::thread::sleep(delay);
-            let _ = reply.send(Response::Ready {});
+            let _ = reply.send(says.clone());
         }
     });
 }
@@ -98,6 +98,7 @@ struct House {
     view: View,
     generation: u64,
     engine_delay: Duration,
+    engine_says: Response,
     socket_is_there: bool,
 }
 
@@ -107,6 +108,7 @@ impl House {
             view: view(),
             generation: 5,
             engine_delay: Duration::ZERO,
+            engine_says: Response::Ready {},
             socket_is_there: true,
         }
     }
@@ -118,7 +120,7 @@ impl House {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("s.sock");
         let (sender, inbox) = crossbeam_channel::unbounded();
-        engine(inbox, self.engine_delay);
+        engine(inbox, self.engine_delay, self.engine_says);
         let view = Arc::new(ArcSwap::from_pointee(self.view));
         let live: Arc<dyn Live> = Arc::new(OneWorker {
             generation: self.generation,
@@ -178,8 +180,8 @@ fn a_node_that_is_well_passes_both_probes() {
         assert_eq!(status, 200);
         assert_eq!(
             body,
-            "[+] engine ok\n[+] socket ok\n[+] uplink ok\n[+] state ok\n[+] workers ok\n\
-             [+] policy ok\nreadyz passed\n"
+            "[+] engine ok\n[+] socket ok\n[+] addresses ok\n[+] uplink ok\n[+] state ok\n\
+             [+] workers ok\n[+] policy ok\nreadyz passed\n"
         );
     });
 }
@@ -210,6 +212,31 @@ fn whatever_is_not_ready_is_named_and_the_daemon_is_alive_all_the_same() {
         assert!(get(address, "/readyz?verbose").1.contains("[+] engine ok\n"));
         assert_eq!(get(address, "/livez").0, 200);
     });
+}
+
+#[test]
+fn a_node_whose_engine_refuses_every_add_is_alive_and_not_ready() {
+    for (code, message, line) in [
+        (
+            50,
+            "every block is full",
+            "[-] addresses: every block is full",
+        ),
+        (51, "uplink eth0 is down", "[-] uplink: uplink eth0 is down"),
+        (5, "the disk is full", "[-] engine: the disk is full"),
+    ] {
+        let mut house = House::well();
+        house.engine_says = Response::Error {
+            code,
+            message: message.into(),
+            details: String::new(),
+        };
+        house.visited(move |address| {
+            let expected = (503, format!("{line}\nreadyz failed\n"));
+            assert_eq!(get(address, "/readyz"), expected);
+            assert_eq!(get(address, "/livez"), (200, "ok\n".into()));
+        });
+    }
 }
 
 #[test]
