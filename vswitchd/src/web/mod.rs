@@ -5,6 +5,7 @@
 //! are few, short and carry one request each, see [`server`].
 
 mod health;
+mod places;
 mod server;
 
 pub use health::{Check, Prober};

@@ -1,6 +1,6 @@
 //! Connections: a bounded number, one request each, and an end to each.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
 
 use http_body_util::Full;
 use hyper::{
@@ -13,15 +13,15 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::{sleep, timeout},
 };
 use tracing::{debug, error, info, warn};
 
-use super::{Page, Site};
+use super::{
+    Page, Site,
+    places::{Places, is_this_node},
+};
 
-/// Connections at once; the next one waits in the kernel.
-const CONNECTIONS: usize = 32;
 /// For the request's headers.
 const HEADERS: Duration = Duration::from_secs(3);
 /// For all of a connection: a client that does not read is hung up on.
@@ -38,29 +38,35 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub async fn serve(address: SocketAddr, site: Site) {
     let listener = listen(address).await;
     info!(%address, "metrics and probes");
-    serve_on(listener, site).await;
+    serve_on(listener, site, Places::new(is_this_node)).await;
 }
 
-pub(super) async fn serve_on(listener: TcpListener, site: Site) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+pub(super) async fn serve_on(listener: TcpListener, site: Site, places: Places) {
     loop {
-        let Ok(place) = room.clone().acquire_owned().await else {
-            return; // never closed
-        };
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let site = site.clone();
-                tokio::spawn(async move {
-                    converse(stream, site).await;
-                    drop(place);
-                });
-            }
+            Ok((stream, peer)) => admit(stream, peer, &site, &places).await,
             Err(error) => {
                 warn!(%error, "accepting a connection for metrics");
                 sleep(PAUSE).await;
             }
         }
     }
+}
+
+/// Who gets no place is hung up on.
+async fn admit(stream: TcpStream, peer: SocketAddr, site: &Site, places: &Places) {
+    let Ok(here) = stream.local_addr() else {
+        return; // it has hung up
+    };
+    let Some(place) = places.take(peer.ip(), here.ip()).await else {
+        debug!(%peer, "no room for another client of the metrics");
+        return;
+    };
+    let site = site.clone();
+    tokio::spawn(async move {
+        converse(stream, site).await;
+        drop(place);
+    });
 }
 
 async fn listen(address: SocketAddr) -> TcpListener {

@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
     path::Path,
     time::{Duration, Instant, SystemTime},
 };
@@ -11,9 +11,12 @@ use arc_swap::ArcSwap;
 use cni_shim::protocol::Response;
 use crossbeam_channel::Receiver;
 use packet::ethernet::MacAddr;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
-use super::*;
+use super::{
+    places::{OF_ONE, OTHERS, Places},
+    *,
+};
 use crate::{
     control::{
         ConntrackRow, DesiredState, DropRow, Live, Message, PortCounters, Seed, Segmentation,
@@ -147,12 +150,37 @@ impl House {
             let _admin = there.then(|| UnixListener::bind(&socket).unwrap());
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            tokio::spawn(server::serve_on(listener, Site::new(exporter, prober)));
+            let site = Site::new(exporter, prober);
+            tokio::spawn(server::serve_on(listener, site, Places::new(is_kubelet)));
             tokio::task::spawn_blocking(move || client(address))
                 .await
                 .unwrap()
         })
     }
+}
+
+/// In these tests the other loopback addresses are other machines.
+fn is_kubelet(peer: IpAddr, _: IpAddr) -> bool {
+    peer == IpAddr::from([127, 0, 0, 1])
+}
+
+/// A connection from `from` on which nothing is said.
+fn silent(from: [u8; 4], address: SocketAddr) -> TcpStream {
+    let runtime = tokio::runtime::Handle::current();
+    let stream = runtime.block_on(async {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        socket.connect(address).await.unwrap().into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
+    stream
+}
+
+/// Whether the other side hangs up before it would for silence alone.
+fn is_turned_away(mut stream: TcpStream) -> bool {
+    let soon = Some(Duration::from_secs(1));
+    stream.set_read_timeout(soon).unwrap();
+    matches!(stream.read(&mut [0]), Ok(0))
 }
 
 /// Status code, headers, body.
@@ -300,5 +328,33 @@ fn clients_that_say_nothing_are_hung_up_on_and_hold_nobody_up_for_long() {
             let mut rest = Vec::new();
             stream.read_to_end(&mut rest).unwrap();
         }
+    });
+}
+
+#[test]
+fn strangers_that_say_nothing_do_not_hold_up_kubelet() {
+    House::well().visited(|address| {
+        let mut held = Vec::new();
+        for host in 2..40 {
+            held.push(silent([127, 0, 0, host], address));
+        }
+        let start = Instant::now();
+        assert_eq!(get(address, "/livez").0, 200);
+        assert_eq!(get(address, "/readyz").0, 200);
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        assert!(is_turned_away(held.swap_remove(OTHERS)), "one too many");
+    });
+}
+
+#[test]
+fn one_address_takes_a_few_places_and_leaves_the_rest_to_others() {
+    House::well().visited(|address| {
+        let held: Vec<TcpStream> = (0..OF_ONE)
+            .map(|_| silent([127, 0, 0, 2], address))
+            .collect();
+        assert!(is_turned_away(silent([127, 0, 0, 2], address)));
+        assert!(!is_turned_away(silent([127, 0, 0, 3], address)));
+        drop(held);
     });
 }
