@@ -11,11 +11,12 @@ use packet::FlowKey;
 use super::clock::Clock;
 use super::command::Command;
 use super::encapsulation::Help;
+use super::load::Load;
 use super::ports::Registry;
 use super::shared::Shared;
 use super::thread::FLOW_PAGE;
 use crate::control::{
-    ConntrackRow, DropRow, Live, PortCounters, PortDropRow, Segmentation, WorkerLoad, WorkerReport,
+    ConntrackRow, DropRow, Live, PortCounters, PortDropRow, Segmentation, WorkerReport,
 };
 use crate::tap::{Hub, TapRow};
 
@@ -30,6 +31,7 @@ pub struct LiveWorkers {
     help: Help,
     clock: Clock,
     taps: Arc<Hub>,
+    loads: Vec<Load>,
 }
 
 impl LiveWorkers {
@@ -41,6 +43,7 @@ impl LiveWorkers {
         clock: Clock,
         taps: Arc<Hub>,
     ) -> Self {
+        let loads = shared.counters.iter().map(|_| Load::default()).collect();
         Self {
             shared,
             commands,
@@ -48,6 +51,7 @@ impl LiveWorkers {
             help,
             clock,
             taps,
+            loads,
         }
     }
 
@@ -162,12 +166,13 @@ impl Live for LiveWorkers {
 
     fn workers(&self) -> Vec<WorkerReport> {
         let pairs = self.shared.used().zip(&self.shared.counters);
-        let report = |(used, counters): (Generation, &Arc<Counters>)| WorkerReport {
-            generation: used.0.into(),
-            counters: Arc::clone(counters),
-            load: load(counters, self.clock),
-        };
-        pairs.map(report).collect()
+        let report =
+            |((used, counters), load): ((Generation, &Arc<Counters>), &Load)| WorkerReport {
+                generation: used.0.into(),
+                counters: Arc::clone(counters),
+                load: load.read(counters, self.clock),
+            };
+        pairs.zip(&self.loads).map(report).collect()
     }
 
     fn segmentation(&self) -> Segmentation {
@@ -192,24 +197,6 @@ impl Live for LiveWorkers {
 
     fn tap_losses(&self) -> u64 {
         self.taps.lost()
-    }
-}
-
-/// Read while the worker writes: the sleep that goes on may be counted twice, or
-/// not at all, for the moment in which it ends.
-fn load(counters: &Counters, clock: Clock) -> WorkerLoad {
-    let since = counters.asleep_since.get();
-    let slept = counters.asleep_nanos.get();
-    let now = clock.now();
-    let sleeping = match since {
-        0 => 0,
-        since => now.nanos_since(Time::from_nanos(since)),
-    };
-    let asleep = Duration::from_nanos(slept + sleeping);
-    let running = now.since(Time::default());
-    WorkerLoad {
-        awake: running.saturating_sub(asleep),
-        asleep: asleep.min(running),
     }
 }
 

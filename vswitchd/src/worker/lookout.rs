@@ -15,7 +15,7 @@ use std::time::Duration;
 use dataplane::{Counters, PortId, Time};
 use port::Poller;
 
-use super::clock::Clock;
+use super::{clock::Clock, load};
 use habit::Habit;
 
 /// Turns in a row without asking the poller: what other ports wait for at most.
@@ -123,8 +123,7 @@ impl Lookout {
         counters.asleep_since.set(asleep.as_nanos());
         self.wait(longest.saturating_sub(asleep.since(start)));
         let awake = self.clock.now();
-        counters.asleep_since.set(0);
-        counters.asleep_nanos.add(awake.nanos_since(asleep));
+        load::woke(counters, asleep, awake);
         // A frame that came this soon might have been found by looking.
         let was_near = awake.since(start) < self.spin * 2;
         if was_near && !self.ready.is_empty() {

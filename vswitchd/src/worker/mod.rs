@@ -15,6 +15,7 @@ mod flow_recorder;
 mod inbox;
 mod limits;
 mod live;
+mod load;
 mod lookout;
 pub mod offline;
 mod outbox;
