@@ -262,6 +262,9 @@ pub enum Request {
     ActiveFlows {
         /// At most so many.
         limit: usize,
+        /// Of this pod: `namespace/pod`, `pod` or an address, at either end.
+        #[serde(default)]
+        pod: Option<String>,
     },
     /// Give what the flight recorder holds. Answer: as to [`Request::Capture`]; the daemon ends it.
     Recorded {

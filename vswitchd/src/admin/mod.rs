@@ -111,9 +111,9 @@ impl Desk {
                 };
                 self.apart(move |desk| desk.query_flows(&query)).await
             }
-            Request::ActiveFlows { limit } => {
+            Request::ActiveFlows { limit, pod } => {
                 self.apart(move |desk| Response::Table {
-                    rows: desk.flows.active(limit),
+                    rows: desk.flows.active(limit, pod.as_deref()),
                 })
                 .await
             }

@@ -130,22 +130,13 @@ impl Args {
 
     fn show_active(&self, daemon: &Daemon) -> anyhow::Result<ExitCode> {
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        // With a pod, any of them may be its.
-        let asked = if self.pod.is_some() {
-            usize::MAX
-        } else {
-            limit
-        };
-        let mut rows = match daemon.ask(&Request::ActiveFlows { limit: asked })? {
+        let pod = self.pod.clone();
+        let rows = match daemon.ask(&Request::ActiveFlows { limit, pod })? {
             Response::Table { rows } => rows,
             answer => {
                 bail!("expected flows, vswitchd answered {answer:?}; is it of another version?")
             }
         };
-        if let Some(pod) = &self.pod {
-            rows.retain(|row| line::is_of(row, pod));
-        }
-        rows.truncate(limit);
         match self.output {
             Output::Json => say(&to_json(&rows)?)?,
             Output::Table if rows.is_empty() => remark("no flows"),

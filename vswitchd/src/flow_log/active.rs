@@ -11,6 +11,9 @@ use crate::{admin::Row, control::Live};
 /// A measurement is kept for at least so long: rates over less say nothing.
 const LEAST_NANOS: u64 = 400_000_000;
 
+/// Flows held beyond twice the limit before the slower ones are let go.
+const SPARE: usize = 64;
+
 /// What allowed a flow: by worker, place and beginning.
 pub(super) type Policies<'a> = dyn Fn(usize, u32, Time) -> Option<Arc<str>> + 'a;
 
@@ -32,31 +35,36 @@ struct Fast {
 }
 
 impl Rates {
-    /// The fastest flows since this was asked last, fastest first.
+    /// The fastest flows since this was asked last, fastest first; of this pod, if one is named.
     pub(super) fn top(
         &mut self,
         live: &dyn Live,
         names: &Names,
         policies: &Policies<'_>,
+        pod: Option<&str>,
         limit: usize,
     ) -> Vec<Row> {
         let now = live.now();
-        let (mut bytes, mut all) = (HashMap::new(), Vec::new());
+        let (mut bytes, mut fastest) = (HashMap::new(), Vec::new());
         live.flows(&mut |worker, slot, flow| {
             let id = (worker, slot, flow.began);
             let total = flow.bytes.iter().sum();
             let rate = self.rate(now, id, total);
             bytes.insert(id, total);
-            let flow = flow.clone();
-            all.push(Fast { id, flow, rate });
+            if pod.is_none_or(|pod| Ends::of(&flow.original(), names).is_of(pod)) {
+                let flow = flow.clone();
+                fastest.push(Fast { id, flow, rate });
+            }
+            if fastest.len() > limit.saturating_mul(2).saturating_add(SPARE) {
+                keep(&mut fastest, limit);
+            }
         });
         if now.nanos_since(self.at) >= LEAST_NANOS {
             (self.at, self.bytes) = (now, bytes);
         }
-        all.sort_by(|a, b| b.rate.total_cmp(&a.rate));
-        all.truncate(limit);
+        keep(&mut fastest, limit);
         let row = |fast: &Fast| fast.row(now, names, policies);
-        all.iter().map(row).collect()
+        fastest.iter().map(row).collect()
     }
 
     /// Of a flow that was not there then: since it began.
@@ -68,6 +76,12 @@ impl Rates {
         let nanos = now.nanos_since(since).max(1_000_000);
         total.saturating_sub(before) as f64 * 1e9 / nanos as f64
     }
+}
+
+/// The fastest `limit` of them, fastest first.
+fn keep(flows: &mut Vec<Fast>, limit: usize) {
+    flows.sort_by(|a, b| b.rate.total_cmp(&a.rate));
+    flows.truncate(limit);
 }
 
 impl Fast {

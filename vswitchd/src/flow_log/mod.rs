@@ -125,16 +125,16 @@ impl Flows {
         Some(self.log.as_ref()?.recorder.lost())
     }
 
-    /// The flows of this moment that send most, at most `limit` of them.
+    /// The flows of this moment that send most, at most `limit` of them; of `pod` (`namespace/pod`, `pod` or an address), if any.
     #[must_use]
-    pub fn active(&self, limit: usize) -> Vec<Row> {
+    pub fn active(&self, limit: usize, pod: Option<&str>) -> Vec<Row> {
         let names = Names::of(self.view.load_full());
         let policies = |worker, slot, began| {
             let store = &self.log.as_ref()?.store;
             locked(store).policy_of(worker, slot, began)
         };
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rates.top(&*self.live, &names, &policies, limit)
+        rates.top(&*self.live, &names, &policies, pod, limit)
     }
 }
 

@@ -92,6 +92,19 @@ impl Ends {
             dst_node: node,
         }
     }
+
+    /// Whether this is at one end: an address, `namespace/pod`, or a pod of any namespace.
+    pub(super) fn is_of(&self, wanted: &str) -> bool {
+        let is_named = |pod: &str| {
+            pod == wanted || pod.split_once('/').is_some_and(|(_, name)| name == wanted)
+        };
+        let addresses = [self.src, self.dst].into_iter().flatten();
+        let pods = [self.src_pod.as_deref(), self.dst_pod.as_deref()];
+        addresses
+            .map(|address| address.to_string())
+            .any(|address| address == wanted)
+            || pods.into_iter().flatten().any(is_named)
+    }
 }
 
 /// What a rule is called, in short and in full.

@@ -134,24 +134,9 @@ impl Store {
 impl Query {
     fn wants(&self, record: &Record) -> bool {
         let verdict = self.verdict.as_deref();
-        let ends = &record.ends;
-        let is_pod = |wanted: &str| {
-            let addresses = [ends.src, ends.dst];
-            let pods = [ends.src_pod.as_deref(), ends.dst_pod.as_deref()];
-            addresses
-                .iter()
-                .flatten()
-                .any(|it| it.to_string() == wanted)
-                || pods.into_iter().flatten().any(|pod| is_named(pod, wanted))
-        };
         verdict.is_none_or(|wanted| record.verdict == wanted)
-            && self.pod.as_deref().is_none_or(is_pod)
+            && self.pod.as_deref().is_none_or(|pod| record.ends.is_of(pod))
     }
-}
-
-/// A name without a namespace is that of any.
-fn is_named(pod: &str, wanted: &str) -> bool {
-    pod == wanted || pod.split_once('/').is_some_and(|(_, name)| name == wanted)
 }
 
 fn row(record: &Record) -> Row {

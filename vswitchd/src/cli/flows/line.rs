@@ -84,15 +84,6 @@ pub(super) fn active(row: &Row) -> Row {
     owned.into_iter().collect()
 }
 
-/// Whether a pod, with or without its namespace, or an address is at one end.
-pub(super) fn is_of(row: &Row, wanted: &str) -> bool {
-    let is_it = |key| {
-        let value = text(row, key);
-        value == wanted || value.split_once('/').is_some_and(|(_, pod)| pod == wanted)
-    };
-    ["src", "dst", "src_pod", "dst_pod"].into_iter().any(is_it)
-}
-
 /// With a unit of thousands: `950`, `1.2k`, `34M`.
 pub(in crate::cli) fn amount(number: u64) -> String {
     let mut value = number as f64;
@@ -177,6 +168,5 @@ mod tests {
         assert_eq!(keys, ACTIVE);
         assert_eq!(cells["rate"], "1.5Mbit/s");
         assert_eq!(cells["bytes"], "1.0k");
-        assert!(is_of(&flow, "10.9.0.2") && !is_of(&flow, "10.9.0.3"));
     }
 }

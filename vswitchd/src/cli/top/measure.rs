@@ -119,7 +119,10 @@ impl Sample {
             ports: table(&show("ports"))?,
             drops: table(&show("drops"))?,
             workers: table(&show("workers"))?,
-            flows: table(&Request::ActiveFlows { limit: FLOWS })?,
+            flows: table(&Request::ActiveFlows {
+                limit: FLOWS,
+                pod: None,
+            })?,
         })
     }
 }
