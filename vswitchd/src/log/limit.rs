@@ -22,7 +22,7 @@ use tracing_subscriber::layer::{Context, Filter};
 const SAME: u32 = 5;
 /// Lines of one place written in one period, whatever they say; texts are remembered for so many.
 const OF_ONE_PLACE: u32 = 200;
-/// Bytes of a text in a summary.
+/// Bytes of a message in a summary, and of its fields.
 const TEXT_BYTES: usize = 200;
 /// What summaries are logged under; nothing else is.
 pub(super) const TARGET: &str = "vswitchd::repeated";
@@ -114,7 +114,7 @@ impl Place {
                 return false;
             }
             std::collections::hash_map::Entry::Vacant(free) => free.insert(Text {
-                message: reading.message.clone(),
+                message: reading.text(),
                 ..Text::default()
             }),
         };
@@ -167,11 +167,19 @@ impl Summary {
     }
 }
 
-/// A line as it is told apart: the hash of all its fields, and its message for the summary.
+/// A line as it is told apart: the hash of all its fields, and what the summary says of it.
 #[derive(Default)]
 struct Reading {
     hash: DefaultHasher,
     message: String,
+    /// ` NAME=VALUE` of each other field: what tells this line from others of its place.
+    fields: String,
+}
+
+impl Reading {
+    fn text(&self) -> String {
+        [self.message.as_str(), &self.fields].concat()
+    }
 }
 
 impl Visit for Reading {
@@ -179,9 +187,10 @@ impl Visit for Reading {
         self.hash.write(field.name().as_bytes());
         // Neither writer fails.
         let _ = write!(Hashed(&mut self.hash), "{value:?}");
-        if field.name() == "message" {
-            let _ = write!(Short(&mut self.message), "{value:?}");
-        }
+        let _ = match field.name() {
+            "message" => write!(Short(&mut self.message), "{value:?}"),
+            name => write!(Short(&mut self.fields), " {name}={value:?}"),
+        };
     }
 }
 
