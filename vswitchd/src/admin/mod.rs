@@ -24,8 +24,11 @@ use crate::{
     flow_log::{self, Flows},
     log,
     metrics::Meters,
-    tap::{Begun, Hub, TapError},
+    tap::{Begun, Flight, Hub, TapError},
 };
+
+const NOT_RECORDING: &str =
+    "the flight recorder is off; [recorder] enabled = true in the daemon's file turns it on";
 
 /// One row of a table; its keys, in order, are the columns.
 pub type Row = Map<String, Value>;
@@ -128,12 +131,35 @@ impl Desk {
         }
     }
 
-    /// Begins a capture.
-    async fn capture(&self, capture: Capture) -> Result<Begun, TapError> {
+    /// Begins a capture, and counts it as answered.
+    async fn capture(&self, capture: Capture) -> Result<Begun, Response> {
+        let (name, start) = (Request::Capture(capture.clone()).name(), Instant::now());
         let desk = self.clone();
         // It asks for much memory.
         let begun = tokio::task::spawn_blocking(move || desk.taps.begin(capture, &desk.view)).await;
-        begun.unwrap_or_else(|panic| Err(TapError::Thread(panic.into())))
+        let begun = begun.unwrap_or_else(|panic| Err(TapError::Thread(panic.into())));
+        let begun = begun.map_err(|reason| reason.to_string());
+        self.begun(name, start, begun)
+    }
+
+    /// The recorder that is to write what it has, counted as answered.
+    fn recorder(&self, seconds: Option<u64>) -> Result<Arc<Flight>, Response> {
+        let (name, start) = (Request::Recorded { seconds }.name(), Instant::now());
+        let flight = self.taps.flight.get().cloned();
+        self.begun(name, start, flight.ok_or_else(|| NOT_RECORDING.into()))
+    }
+
+    /// Counts what is answered by frames, or by a refusal.
+    fn begun<T>(
+        &self,
+        name: &str,
+        start: Instant,
+        begun: Result<T, String>,
+    ) -> Result<T, Response> {
+        let begun = begun.map_err(|reason| error(error_code::UNSUPPORTED_FIELD, reason));
+        let response = begun.as_ref().err().unwrap_or(&Response::Capturing {});
+        self.meters.answered(name, response, start.elapsed());
+        begun
     }
 
     async fn ask_engine(&self, request: Request) -> Response {

@@ -18,8 +18,6 @@ const MAX_REQUEST_BYTES: u64 = if MAX_LINE_BYTES < 8 << 20 {
 } else {
     8 << 20
 };
-const NOT_RECORDING: &str =
-    "the flight recorder is off; [recorder] enabled = true in the daemon's file turns it on";
 /// After a failed accept (no descriptors left), this long is waited.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -67,11 +65,11 @@ async fn converse(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
         let response = match from_line::<Request>(&line) {
             Ok(Request::Capture(capture)) => match desk.capture(capture).await {
                 Ok(begun) => return stream_records(stream.into_inner(), begun).await,
-                Err(reason) => error(error_code::UNSUPPORTED_FIELD, reason.to_string()),
+                Err(refusal) => refusal,
             },
-            Ok(Request::Recorded { seconds }) => match desk.taps.flight.get() {
-                Some(flight) => return recorded(stream.into_inner(), flight, seconds).await,
-                None => error(error_code::UNSUPPORTED_FIELD, NOT_RECORDING.into()),
+            Ok(Request::Recorded { seconds }) => match desk.recorder(seconds) {
+                Ok(flight) => return recorded(stream.into_inner(), flight, seconds).await,
+                Err(refusal) => refusal,
             },
             Ok(request) => desk.answer(request).await,
             Err(reason) => error(
@@ -89,13 +87,12 @@ async fn converse(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
 /// Answers, and lets the recorder write.
 async fn recorded(
     mut stream: UnixStream,
-    flight: &Arc<Flight>,
+    flight: Arc<Flight>,
     seconds: Option<u64>,
 ) -> io::Result<()> {
     say(&mut stream, &Response::Capturing {}).await?;
     let stream = stream.into_std()?;
     stream.set_nonblocking(false)?;
-    let flight = Arc::clone(flight);
     let written = tokio::task::spawn_blocking(move || flight.dump_to(stream, seconds)).await;
     written.map_err(io::Error::other)?
 }

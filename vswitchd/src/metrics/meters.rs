@@ -79,6 +79,12 @@ impl Meters {
         self.epoch.set(i64::try_from(epoch).unwrap_or(i64::MAX));
     }
 
+    /// How many requests of this name had this result.
+    #[cfg(test)]
+    pub(crate) fn counted(&self, name: &str, result: &str) -> u64 {
+        self.requests.with_label_values(&[name, result]).get()
+    }
+
     pub(super) fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()
     }
@@ -138,7 +144,6 @@ mod tests {
         let timed = meters.cni.with_label_values(&["status", "success"]);
         assert_eq!(timed.get_sample_count(), 1);
         assert!((timed.get_sample_sum() - 0.003).abs() < 1e-9);
-        let counted = meters.requests.with_label_values(&["doctor", "error"]);
-        assert_eq!(counted.get(), 1);
+        assert_eq!(meters.counted("doctor", "error"), 1);
     }
 }

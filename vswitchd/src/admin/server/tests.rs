@@ -73,6 +73,11 @@ fn view() -> View {
 
 /// Runs `client` against a server whose engine answers every request with `Ready`.
 fn with_server(client: impl FnOnce(&std::path::Path) + Send + 'static) {
+    with_desk(|_| {}, client);
+}
+
+/// The same, with a desk that `furnish` has added to.
+fn with_desk(furnish: impl FnOnce(&Desk), client: impl FnOnce(&std::path::Path) + Send + 'static) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.sock");
     let (engine, inbox) = crossbeam_channel::unbounded();
@@ -99,6 +104,7 @@ fn with_server(client: impl FnOnce(&std::path::Path) + Send + 'static) {
         meters: Arc::new(crate::metrics::Meters::new().unwrap()),
         log: crate::log::Control::new("info").unwrap().0,
     };
+    furnish(&desk);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -178,5 +184,76 @@ fn questions_about_policy_are_answered_from_the_state_in_force() {
             panic!("no table");
         };
         assert_eq!(rows[0]["groups"], serde_json::json!([["203.0.113.7"]]));
+    });
+}
+
+/// The first line that comes back; the connection is closed after it.
+fn answer_to(path: &std::path::Path, request: &Request) -> Response {
+    use std::io::{BufRead, Write};
+    let mut stream = std::os::unix::net::UnixStream::connect(path).unwrap();
+    stream
+        .write_all(to_line(request).unwrap().as_bytes())
+        .unwrap();
+    let mut line = Vec::new();
+    let mut stream = io::BufReader::new(stream);
+    stream.read_until(b'\n', &mut line).unwrap();
+    from_line(std::str::from_utf8(&line).unwrap()).unwrap()
+}
+
+#[test]
+fn captures_and_dumps_are_counted_as_every_other_request_is() {
+    use cni_shim::capture::{Capture, Scope, Stage};
+    let meters = Arc::new(std::sync::OnceLock::new());
+    let kept = Arc::clone(&meters);
+    let record = move |desk: &Desk| {
+        kept.set(Arc::clone(&desk.meters)).unwrap();
+        let config = crate::config::Recorder {
+            mib_per_worker: 1,
+            snap_len: 96,
+            dump_on: Vec::new(),
+            directory: None,
+            before: Duration::from_secs(1),
+            files: 1,
+        };
+        let directory = std::env::temp_dir();
+        let flight = Flight::start(&desk.taps, &desk.view, &config, directory).unwrap();
+        desk.taps.flight.set(flight).ok().unwrap();
+    };
+    with_desk(record, move |path| {
+        let mut capture = Capture {
+            scope: Scope::All,
+            stages: vec![Stage::Rx],
+            reasons: Vec::new(),
+            direction: None,
+            filter: Vec::new(),
+            expression: String::new(),
+            snap_len: 96,
+        };
+        let good = Request::Capture(capture.clone());
+        assert_eq!(answer_to(path, &good), Response::Capturing {});
+        capture.reasons.push("nonsense".into());
+        let refused = answer_to(path, &Request::Capture(capture));
+        assert!(matches!(refused, Response::Error { .. }), "{refused:?}");
+        let dump = Request::Recorded { seconds: None };
+        assert_eq!(answer_to(path, &dump), Response::Capturing {});
+        let counted = |name, result| meters.get().unwrap().counted(name, result);
+        assert_eq!(counted("capture", "success"), 1);
+        assert_eq!(counted("capture", "error"), 1);
+        assert_eq!(counted("recorded", "success"), 1);
+    });
+}
+
+#[test]
+fn a_dump_of_a_recorder_that_is_off_is_counted_as_refused() {
+    let meters = Arc::new(std::sync::OnceLock::new());
+    let kept = Arc::clone(&meters);
+    let keep = move |desk: &Desk| kept.set(Arc::clone(&desk.meters)).unwrap();
+    with_desk(keep, move |path| {
+        let answer = answer_to(path, &Request::Recorded { seconds: None });
+        assert!(
+            matches!(&answer, Response::Error { message, .. } if message.contains("[recorder] enabled")),
+            "{answer:?}"
+        );
+        assert_eq!(meters.get().unwrap().counted("recorded", "error"), 1);
     });
 }
