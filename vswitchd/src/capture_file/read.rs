@@ -74,8 +74,6 @@ impl Reader {
 
     fn captured(&self, raw: Raw) -> Result<Captured, CaptureError> {
         let mut bytes = raw.bytes;
-        // A frame of a port is at most that long; a file may claim anything.
-        bytes.resize(raw.len.clamp(bytes.len(), LINK + frame::MAX_PACKET), 0);
         let (is_packet, skip) = match raw.link {
             DataLink::ETHERNET => (false, 0),
             DataLink::RAW | DataLink::IPV4 => (true, 0),
@@ -89,7 +87,11 @@ impl Reader {
             }
         };
         bytes.drain(..skip.min(bytes.len()));
-        bytes.truncate(frame::MAX_PACKET + if is_packet { 0 } else { LINK });
+        // A frame of a port is at most that long; a file may have or claim anything.
+        let most = frame::MAX_PACKET + if is_packet { 0 } else { LINK };
+        bytes.truncate(most);
+        let claimed = raw.len.saturating_sub(skip).min(most);
+        bytes.resize(claimed.max(bytes.len()), 0);
         Ok(Captured {
             number: self.number,
             at: raw.at,

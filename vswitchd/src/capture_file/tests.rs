@@ -200,6 +200,48 @@ fn a_tcp_packet_beyond_any_mtu_is_a_super_segment() {
     }
 }
 
+/// A pcap file of one record with so many bytes, all zeros.
+fn pcap(link: u32, bytes: usize, claimed: u32) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pcap");
+    let snap_len = 262_144;
+    let header = [0xa1b2_c3d4, 0x0004_0002, 0, 0, snap_len, link];
+    let record = [1, 0, bytes as u32, claimed];
+    let words = header
+        .iter()
+        .chain(&record)
+        .flat_map(|word| word.to_le_bytes());
+    let file: Vec<u8> = words.chain(std::iter::repeat_n(0, bytes)).collect();
+    std::fs::write(&path, file).unwrap();
+    (folder, path)
+}
+
+#[test]
+fn a_record_longer_than_any_frame_loses_its_end() {
+    let [ethernet, raw, sll, sll2] = [1, 101, 113, 276];
+    let most = packet::frame::MAX_PACKET;
+    for (link, bytes, claimed, found) in [
+        (ethernet, 65_550, 65_550, most + LINK),
+        (ethernet, 200_014, 200_014, most + LINK),
+        (raw, 65_536, 65_536, most),
+        (sll, 65_551, 65_551, most),
+        (sll2, 65_555, 65_555, most),
+        (sll2, 200_020, 200_020, most),
+        // The snap length took the end.
+        (sll2, 120, 1520, 1500),
+        (sll2, 120, 200_020, most),
+        (ethernet, 100, u32::MAX, most + LINK),
+        // A length that lies.
+        (sll2, 120, 7, 100),
+    ] {
+        let (_folder, path) = pcap(link, bytes, claimed);
+        let frames = frames(&path);
+        let lens: Vec<usize> = frames.iter().map(|frame| frame.bytes.len()).collect();
+        assert_eq!(lens, [found], "{link}: {bytes} of {claimed}");
+        let _ = (frames[0].frame(true), frames[0].as_taken());
+    }
+}
+
 #[test]
 fn what_is_no_capture_says_so_with_its_name() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,6 +6,9 @@ use packet::arp::{self, Operation};
 use packet::transport::{TcpFlags, ports};
 use packet::{EtherType, Protocol, ethernet, icmpv4, ipv4};
 
+/// IP headers inside one another that are read: two are usual, and a packet has room for thousands.
+const DEPTH: usize = 4;
+
 /// The innermost packet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dissected {
@@ -51,16 +54,32 @@ fn arp(bytes: &[u8]) -> Dissected {
 }
 
 fn ip(packet: &[u8]) -> Dissected {
-    let Ok(header) = ipv4::Header::parse_quoted(packet) else {
-        return saying("ip, malformed".into());
-    };
-    let payload = packet.get(header.header_len..).unwrap_or_default();
-    if header.protocol == Protocol::IPIP && !header.is_fragment() {
-        return Dissected {
-            tunnel: Some((header.src, header.dst)),
-            ..ip(payload)
+    let mut packet = packet;
+    let mut tunnel = None;
+    for _ in 0..DEPTH {
+        let Ok(header) = ipv4::Header::parse_quoted(packet) else {
+            return Dissected {
+                tunnel,
+                ..saying("ip, malformed".into())
+            };
         };
+        let payload = packet.get(header.header_len..).unwrap_or_default();
+        if header.protocol != Protocol::IPIP || header.is_fragment() {
+            return Dissected {
+                tunnel,
+                ..innermost(&header, payload)
+            };
+        }
+        tunnel = tunnel.or(Some((header.src, header.dst)));
+        packet = payload;
     }
+    Dissected {
+        tunnel,
+        ..saying("ipip ... and more headers".into())
+    }
+}
+
+fn innermost(header: &ipv4::Header, payload: &[u8]) -> Dissected {
     let is_later = header.is_fragment() && !header.is_first_fragment();
     let says = match is_later {
         true => format!(
@@ -142,6 +161,16 @@ mod tests {
         let tunnelled = dissect(&LINK, &build::ipip(outer, other, &tcp));
         assert_eq!(tunnelled.tunnel, Some((outer, other)));
         assert_eq!((tunnelled.ends, tunnelled.says), (Some((A, B)), plain.says));
+    }
+
+    #[test]
+    fn headers_inside_headers_without_end_are_cut_short() {
+        let nested = (0..3276).fold(Vec::new(), |inner, _| build::ipip(A, B, &inner));
+        let small = std::thread::Builder::new().stack_size(256 << 10);
+        let read = small.spawn(move || dissect(&LINK, &nested));
+        let read = read.unwrap().join().unwrap();
+        assert_eq!(read.says, "ipip ... and more headers");
+        assert_eq!((read.tunnel, read.ends), (Some((A, B)), None));
     }
 
     #[test]

@@ -4,6 +4,9 @@ use packet::offload::GsoKind;
 use packet::transport::{TcpFlags, TcpHeader, UdpHeader};
 use packet::{EtherType, Frame, Protocol, arp, ethernet, icmpv4, ipv4};
 
+/// IP headers inside one another that are told of: two are usual, and a packet has room for thousands.
+const DEPTH: usize = 4;
+
 /// One line for the link header, one for each IP header with what it carries.
 pub(super) fn lines(frame: &Frame) -> String {
     let mut lines = Vec::new();
@@ -13,7 +16,7 @@ pub(super) fn lines(frame: &Frame) -> String {
         lines.push(format!("{} > {}, {}", link.src, link.dst, link.ethertype));
     }
     match ethertype {
-        EtherType::IPV4 => ip(frame.packet(), &mut lines),
+        EtherType::IPV4 => lines.extend(ip(frame.packet())),
         EtherType::ARP => lines.push(arp(frame.packet())),
         _ => lines.push(format!("{} bytes", frame.packet_len())),
     }
@@ -30,9 +33,7 @@ pub(super) fn lines(frame: &Frame) -> String {
 
 /// The innermost IP header with what it carries, in one line.
 pub(crate) fn summary(frame: &Frame) -> String {
-    let mut lines = Vec::new();
-    ip(frame.packet(), &mut lines);
-    lines.pop().unwrap_or_default()
+    ip(frame.packet()).pop().unwrap_or_default()
 }
 
 fn arp(bytes: &[u8]) -> String {
@@ -45,10 +46,27 @@ fn arp(bytes: &[u8]) -> String {
     }
 }
 
-fn ip(packet: &[u8], lines: &mut Vec<String>) {
+/// A line for each IP header, from the outermost on.
+fn ip(packet: &[u8]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut next = Some(packet);
+    while let Some(packet) = next {
+        let (line, inner) = one(packet);
+        lines.push(line);
+        next = inner;
+        if let (DEPTH, Some(_), Some(last)) = (lines.len(), next, lines.last_mut()) {
+            last.push_str(" ... and more headers");
+            break;
+        }
+    }
+    lines
+}
+
+/// A header's line, and the packet in the packet.
+fn one(packet: &[u8]) -> (String, Option<&[u8]>) {
     let header = match ipv4::Header::parse_quoted(packet) {
         Ok(header) => header,
-        Err(error) => return lines.push(error.to_string()),
+        Err(error) => return (error.to_string(), None),
     };
     let flags = match (header.dont_fragment, header.is_fragment()) {
         (_, true) => format!(", fragment at {}", header.fragment_offset_bytes),
@@ -59,13 +77,12 @@ fn ip(packet: &[u8], lines: &mut Vec<String>) {
         0 => transport(&header, header.payload(packet)),
         _ => header.protocol.to_string(),
     };
-    lines.push(format!(
+    let line = format!(
         "{} > {}, {carried}, ttl {}, {} bytes{flags}",
         header.src, header.dst, header.ttl, header.total_len
-    ));
-    if header.protocol == Protocol::IPIP && header.fragment_offset_bytes == 0 {
-        ip(header.payload(packet), lines);
-    }
+    );
+    let has_inner = header.protocol == Protocol::IPIP && header.fragment_offset_bytes == 0;
+    (line, has_inner.then(|| header.payload(packet)))
 }
 
 fn transport(header: &ipv4::Header, payload: &[u8]) -> String {
@@ -105,5 +122,30 @@ pub(super) fn icmp_name(icmp: &icmpv4::Header) -> String {
         (icmpv4::ECHO, 0) => "icmp echo request".to_owned(),
         (icmpv4::ECHO_REPLY, 0) => "icmp echo reply".to_owned(),
         (kind, code) => format!("icmp {kind}/{code}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use packet::build;
+
+    use super::*;
+
+    #[test]
+    fn headers_inside_headers_without_end_are_cut_short() {
+        let [a, b] = [1, 2].map(|last| [10, 244, 0, last].into());
+        let nested = (0..3276).fold(Vec::new(), |inner, _| build::ipip(a, b, &inner));
+        let small = std::thread::Builder::new().stack_size(256 << 10);
+        let told = small.spawn(move || {
+            let frame = Frame::from_packet(&nested);
+            (lines(&frame), summary(&frame))
+        });
+        let (lines, summary) = told.unwrap().join().unwrap();
+        assert_eq!(lines.lines().count(), DEPTH, "{lines}");
+        assert!(lines.ends_with(&summary), "{lines}");
+        assert!(
+            summary.ends_with("bytes, DF ... and more headers"),
+            "{summary}"
+        );
     }
 }

@@ -56,6 +56,15 @@ pub enum TraceError {
     /// Ports with a protocol that has none.
     #[error("expected tcp, udp, sctp or icmp with a port, found protocol {0}")]
     NoPorts(packet::Protocol),
+    /// More than one packet holds, headers included.
+    #[error(
+        "expected a packet of at most {most} bytes with its headers, found {found}",
+        most = packet::frame::MAX_PACKET
+    )]
+    TooLong {
+        /// The packet's bytes.
+        found: usize,
+    },
     /// The workers gave no answer.
     #[error("worker {0} did not answer in time; `vswitchctl show status` may know why")]
     Silent(dataplane::WorkerId),

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use cni_shim::trace::{Given, Made, Probe};
 use dataplane::{GATEWAY_IP, GATEWAY_MAC, PortId, PortKind};
 use packet::transport::TcpFlags;
-use packet::{EtherType, Frame, MacAddr, Offload, Protocol, build, ethernet, frame, offload};
+use packet::{EtherType, Frame, MacAddr, Offload, Protocol, build, ethernet, frame, ipv4, offload};
 
 use super::names::{Names, Place};
 use super::walk::owners_excerpt;
@@ -102,6 +102,21 @@ struct Ends<'a> {
 }
 
 impl Ends<'_> {
+    /// Whether a packet of so many bytes can arrive from there.
+    ///
+    /// # Errors
+    /// [`TraceError::TooLong`].
+    fn allow(&self, packet_len: usize) -> Result<(), TraceError> {
+        let tunnel = match self.place {
+            Place::Peer(_, Encapsulation::Ipip) => ipv4::HEADER_LEN,
+            _ => 0,
+        };
+        match packet_len + tunnel {
+            fits if fits <= frame::MAX_PACKET => Ok(()),
+            found => Err(TraceError::TooLong { found }),
+        }
+    }
+
     /// The packet as it arrives from there.
     fn dressed(&self, names: &Names<'_>, packet: &[u8]) -> Frame {
         let own_mac = uplink_mac(names, self.port);
@@ -139,6 +154,7 @@ fn choose_packet(
     let mut port = made.src_port.unwrap_or(FIRST_PORT);
     loop {
         let (first, kind) = packet(made, ends, port, TcpFlags::SYN);
+        ends.allow(first.len())?;
         let frame = ends.dressed(names, &first);
         let known = owners_excerpt(ground, names.world, ends.port, &frame)?.flow;
         let Some(flow) = known.filter(|flow| !flow.state.is_over()) else {

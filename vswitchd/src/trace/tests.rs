@@ -284,6 +284,32 @@ fn what_is_too_big_says_how_big_it_may_be() {
 }
 
 #[test]
+fn what_no_packet_holds_is_an_error_with_its_size() {
+    let sized = |from: &str, protocol, payload_bytes| {
+        let Probe::Made(made) = made(from, "web", protocol, 0) else {
+            panic!("made");
+        };
+        ask(&Probe::Made(Made {
+            payload_bytes,
+            ..made
+        }))
+    };
+    let all = [Protocol::TCP, Protocol::UDP, Protocol::SCTP, Protocol::ICMP];
+    for protocol in all.iter().chain(&[Protocol(47)]) {
+        let error = sized("client", *protocol, u16::MAX)
+            .unwrap_err()
+            .to_string();
+        let expected = "expected a packet of at most 65535 bytes with its headers, found 655";
+        assert!(error.starts_with(expected), "{protocol}: {error}");
+    }
+    for (from, most) in [("client", 65_507), ("far", 65_487), ("8.8.8.8", 65_507)] {
+        assert!(sized(from, Protocol::UDP, most).is_ok(), "{from}");
+        assert!(sized(from, Protocol::UDP, most + 1).is_err(), "{from}");
+        assert!(sized(from, Protocol::UDP, u16::MAX).is_err(), "{from}");
+    }
+}
+
+#[test]
 fn an_answer_from_the_nat_is_said_to_come_from_the_node() {
     let hop = told(&made("web", "8.8.8.8", Protocol::UDP, 53));
     assert_eq!(
