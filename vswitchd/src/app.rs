@@ -18,7 +18,7 @@ use tracing::info;
 
 use crate::{
     admin::{Desk, health, server, socket},
-    config::{Config, IpipMode},
+    config::{Config, IPIP_OVERHEAD},
     control::{
         DesiredState, Engine, Live, Message, Newcomers, Parts, PodSource, Seed, Update,
         block_owners, path_mtu, watch,
@@ -39,9 +39,6 @@ use crate::{
     web::{self, Prober, Site},
     worker::{Switch, SwitchConfig},
 };
-
-/// Bytes an outer IPv4 header takes (RFC 2003).
-const IPIP_OVERHEAD: u32 = 20;
 
 /// Runs the daemon until it is told to end. Pods keep their state: the next start takes them over.
 ///
@@ -116,7 +113,7 @@ impl Daemon {
         let (engine, inbox) = unbounded();
         Watch::new(&desired, engine.clone(), Some(nat.clone())).start()?;
         let decider = Engine::start(Parts {
-            pod_mtu_bytes: pod_mtu(config, desired.uplink.mtu_bytes),
+            pod_mtu_bytes: config.pod_mtu_bytes(desired.uplink.mtu_bytes),
             desired,
             book,
             attachments,
@@ -271,15 +268,6 @@ fn prepare_host(desired: &DesiredState, host_mtu: u32) -> anyhow::Result<()> {
     plan.apply()?;
     tunnel::set_parameters();
     Ok(())
-}
-
-/// Calico's rule: what the uplink takes, minus the encapsulation if any pool uses one.
-fn pod_mtu(config: &Config, uplink_mtu: u32) -> u32 {
-    let encapsulates = config.pools.iter().any(|pool| pool.ipip != IpipMode::Never);
-    let overhead = if encapsulates { IPIP_OVERHEAD } else { 0 };
-    config
-        .mtu_bytes
-        .unwrap_or(uplink_mtu.saturating_sub(overhead))
 }
 
 /// One daemon per state directory.

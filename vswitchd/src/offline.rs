@@ -12,11 +12,12 @@ use std::sync::Arc;
 use cni_shim::protocol::Attachment;
 use cni_shim::{DEFAULT_PREFIX, host_interface_name};
 use dataplane::Snapshot;
+use dataplane::conntrack::Timeouts;
 use ipnet::Ipv4Net;
 use packet::MacAddr;
 use policy::model::PodKey;
 
-use crate::config::{self, Config, IpipMode};
+use crate::config::{self, Config, IPIP_OVERHEAD};
 use crate::control::{DesiredState, Seed, Update, Uplink, Workload, block_owners};
 use crate::ipam::ClaimError;
 use crate::trace::Offline;
@@ -24,8 +25,6 @@ use crate::worker;
 
 /// MTU of an Ethernet underlay, in bytes.
 const UNDERLAY_MTU: u32 = 1500;
-/// Bytes that IPIP takes.
-const IPIP_OVERHEAD: u32 = 20;
 
 /// Why there is no such node.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +50,10 @@ pub struct OfflineNode {
     pub desired: DesiredState,
     /// Its tables.
     pub world: Arc<Snapshot>,
+    /// How long it remembers flows.
+    pub timeouts: Timeouts,
+    /// How many flows it remembers, all workers together.
+    pub max_flows: usize,
 }
 
 impl OfflineNode {
@@ -78,12 +81,16 @@ impl OfflineNode {
             desired.apply(Update::Policies(Arc::new(cluster(directory)?)));
         }
         resolve_peers(&mut desired);
-        attach_pods(&mut desired, strangers);
-        let host_mtu = u16::try_from(desired.uplink.mtu_bytes - IPIP_OVERHEAD).unwrap_or(u16::MAX);
+        let pod_mtu = config.pod_mtu_bytes(desired.uplink.mtu_bytes);
+        attach_pods(&mut desired, strangers, pod_mtu);
+        let host_mtu = desired.uplink.mtu_bytes.saturating_sub(IPIP_OVERHEAD);
+        let host_mtu = u16::try_from(host_mtu).unwrap_or(u16::MAX);
         let world = worker::offline::snapshot(&desired, config.policy, host_mtu);
         Ok(Self {
             desired,
             world: Arc::new(world),
+            timeouts: worker::timeouts(&config.timeouts),
+            max_flows: config.max_flows,
         })
     }
 
@@ -99,8 +106,7 @@ fn seed(config: &Config) -> Result<Seed, OfflineError> {
     let address = config.address.ok_or_else(missing)?;
     let owners = block_owners(config)?;
     let first = owners.get(&config.node).and_then(|blocks| blocks.first());
-    let encapsulates = config.pools.iter().any(|pool| pool.ipip != IpipMode::Never);
-    let overhead = if encapsulates { IPIP_OVERHEAD } else { 0 };
+    let overhead = config.encapsulation_bytes();
     Ok(Seed {
         address,
         tunnel_address: first.map_or(address.addr(), Ipv4Net::network),
@@ -132,7 +138,7 @@ fn resolve_peers(desired: &mut DesiredState) {
     }
 }
 
-fn attach_pods(desired: &mut DesiredState, strangers: &BTreeSet<Ipv4Addr>) {
+fn attach_pods(desired: &mut DesiredState, strangers: &BTreeSet<Ipv4Addr>, mtu_bytes: u32) {
     let mut pods: Vec<(Ipv4Addr, PodKey)> = Vec::new();
     for (key, pod) in desired.policy.pods() {
         if pod.host_network {
@@ -150,7 +156,7 @@ fn attach_pods(desired: &mut DesiredState, strangers: &BTreeSet<Ipv4Addr>) {
     let is_own = |address: &Ipv4Addr| own.iter().any(|block| block.contains(address));
     for (address, key) in pods {
         if is_own(&address) && address != desired.node.tunnel_address {
-            let workload = workload(address, key, desired.uplink.mtu_bytes - IPIP_OVERHEAD);
+            let workload = workload(address, key, mtu_bytes);
             desired.apply(Update::Attached(Box::new(workload)));
         }
     }
@@ -179,4 +185,33 @@ fn workload(address: Ipv4Addr, key: PodKey, mtu_bytes: u32) -> Workload {
 fn made_up(address: Ipv4Addr) -> MacAddr {
     let [a, b, c, d] = address.octets();
     MacAddr([0x02, 0, a, b, c, d])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The MTU of the pod of a node with this file's keys.
+    fn pod_mtu(ipip: &str, key: &str) -> u32 {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("node.toml");
+        let text = format!(
+            "node = \"a\"\naddress = \"172.16.30.7/24\"\n{key}\n[[pool]]\nname = \"p\"\n\
+             cidr = \"10.244.0.0/26\"\nipip = \"{ipip}\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let strangers = BTreeSet::from([Ipv4Addr::new(10, 244, 0, 9)]);
+        let node = OfflineNode::with_strangers(&file, None, &strangers).unwrap();
+        let mut pods = node.desired.workloads.values();
+        pods.next().expect("the stranger").mtu_bytes
+    }
+
+    #[test]
+    fn a_pod_has_the_mtu_that_the_daemon_gives_it() {
+        assert_eq!(pod_mtu("Always", ""), 1480);
+        assert_eq!(pod_mtu("CrossSubnet", ""), 1480);
+        assert_eq!(pod_mtu("Never", ""), 1500);
+        assert_eq!(pod_mtu("Never", "mtu = 1400"), 1400);
+        assert_eq!(pod_mtu("Always", "mtu = 8900"), 8900);
+    }
 }

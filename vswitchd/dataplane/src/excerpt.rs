@@ -31,6 +31,8 @@ pub struct Excerpt {
     pub timeouts: Timeouts,
     /// The flow, if it was asked for and is known.
     pub flow: Option<Flow>,
+    /// The flow table is full and no flow in it may be evicted.
+    pub is_full: bool,
 }
 
 impl Excerpt {
@@ -51,6 +53,10 @@ impl Excerpt {
         if let Some(flow) = &self.flow {
             local.flows.adopt(flow.clone());
         }
+        if self.is_full {
+            // A flow that is over still leaves its place to the next.
+            local.flows.close();
+        }
         local
     }
 }
@@ -68,6 +74,7 @@ impl Local {
             identification: self.identification,
             timeouts: self.flows.timeouts().clone(),
             flow: known.map(|(id, _)| self.flows.peek(id).clone()),
+            is_full: self.flows.is_full(),
         }
     }
 }

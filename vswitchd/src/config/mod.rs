@@ -54,7 +54,7 @@ pub struct Config {
     pub policy_dir: Option<PathBuf>,
     /// The `[policy]` section: what a denial means where no policy says otherwise.
     pub policy: policy::Settings,
-    /// MTU of pods in bytes; `None` = uplink's minus the 20 bytes of IPIP.
+    /// MTU of pods in bytes; `None` = uplink's minus what [`Config::encapsulation_bytes`] says.
     pub mtu_bytes: Option<u32>,
     /// How the log looks.
     pub log: Log,
@@ -73,6 +73,9 @@ pub struct Config {
     /// Connection tracking time-outs.
     pub timeouts: Timeouts,
 }
+
+/// Bytes that the outer IPv4 header of IPIP takes (RFC 2003).
+pub const IPIP_OVERHEAD: u32 = 20;
 
 /// Whether super-segments in IPIP leave the uplink whole, with the help of a small program at its egress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -185,6 +188,24 @@ impl Default for Timeouts {
 }
 
 impl Config {
+    /// MTU of pods in bytes. Calico's rule: what the uplink takes, minus the encapsulation if any
+    /// pool uses one.
+    #[must_use]
+    pub fn pod_mtu_bytes(&self, uplink_mtu_bytes: u32) -> u32 {
+        let overhead = self.encapsulation_bytes();
+        self.mtu_bytes
+            .unwrap_or(uplink_mtu_bytes.saturating_sub(overhead))
+    }
+
+    /// Bytes that the encapsulation takes, if any pool uses one.
+    #[must_use]
+    pub fn encapsulation_bytes(&self) -> u32 {
+        match self.pools.iter().any(|pool| pool.ipip != IpipMode::Never) {
+            true => IPIP_OVERHEAD,
+            false => 0,
+        }
+    }
+
     /// The pool an address belongs to; the most specific if pools were nested.
     #[must_use]
     pub fn pool_of(&self, address: Ipv4Addr) -> Option<&Pool> {

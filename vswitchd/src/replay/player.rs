@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataplane::conntrack::Timeouts;
 use dataplane::{
     Action, Counters, DropReason, Local, LocalConfig, Note, Notebook, PortId, PortKind, Punt, Time,
     WorkerId, cut_and_dress, observe,
@@ -16,8 +15,6 @@ use crate::offline::OfflineNode;
 use crate::trace::Verdict;
 use crate::trace::names::Names;
 
-/// Flows that a node remembers.
-const MAX_FLOWS: usize = 1 << 18;
 /// As after a start of the daemon, connections are picked up from the middle by either end.
 const PICK_UP: Duration = Duration::from_secs(120);
 /// The clock at the first packet: so that nothing is before zero.
@@ -51,8 +48,8 @@ impl Player {
         let config = LocalConfig {
             worker: WorkerId(0),
             workers: 1,
-            max_flows: MAX_FLOWS,
-            timeouts: Timeouts::default(),
+            max_flows: node.max_flows,
+            timeouts: node.timeouts.clone(),
             seed: [0; 2],
             pick_up_until: FIRST + PICK_UP,
         };

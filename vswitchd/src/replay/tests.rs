@@ -173,4 +173,26 @@ fn time_is_the_captures() {
     assert_eq!(fates[1].clone().unwrap().1.verdict, Verdict::Delivered);
     let late = fates.last().unwrap().clone().unwrap().1;
     assert_eq!(late.reason, Some(dataplane::DropReason::PolicyIngress));
+    // The file may say otherwise.
+    let longer = format!("{CONFIG}[timeouts]\nudp_replied_seconds = 300\n");
+    fs::write(files.path("node.toml"), longer).unwrap();
+    let late = files.fates("shut").pop().unwrap().unwrap().1;
+    assert_eq!(late.verdict, Verdict::Delivered);
+}
+
+#[test]
+fn a_node_remembers_as_many_flows_as_its_file_says() {
+    let question = build::udp(WEB, OUTSIDE, 4000, 53, b"x");
+    let mut packets = vec![("any", question)];
+    packets.extend((1..=1024).map(|port| ("any", syn(WEB, OUTSIDE, port))));
+    packets.push(("any", build::udp(OUTSIDE, WEB, 53, 4000, b"x")));
+    let files = Files::new(&packets);
+    for (max_flows, verdict) in [(1024, Verdict::Dropped), (2048, Verdict::Delivered)] {
+        let keys = format!(
+            "{CONFIG}[conntrack]\nmax_flows = {max_flows}\n[timeouts]\nudp_unreplied_seconds = 3000\ntcp_handshake_seconds = 3000\n"
+        );
+        fs::write(files.path("node.toml"), keys).unwrap();
+        let last = files.fates("shut").pop().unwrap().unwrap().1;
+        assert_eq!(last.verdict, verdict, "{max_flows}");
+    }
 }

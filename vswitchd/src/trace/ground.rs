@@ -47,6 +47,7 @@ impl Ground for Offline {
             identification: 0,
             timeouts: Timeouts::default(),
             flow: None,
+            is_full: false,
         })
     }
 }

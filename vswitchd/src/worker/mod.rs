@@ -34,4 +34,5 @@ mod model;
 pub use flow_recorder::FlowRecorder;
 pub use live::LiveWorkers;
 pub(crate) use ports::{HOST, UPLINK, workload_port};
+pub(crate) use publish::timeouts;
 pub use publish::{Switch, SwitchConfig, SwitchError};

@@ -286,7 +286,8 @@ fn local(
     Ok(local)
 }
 
-fn timeouts(wanted: &config::Timeouts) -> Timeouts {
+/// How long flows may stay, as the file has it.
+pub(crate) fn timeouts(wanted: &config::Timeouts) -> Timeouts {
     let mut timeouts = Timeouts::default();
     for (state, timeout) in [
         (State::SynSent, wanted.tcp_handshake),

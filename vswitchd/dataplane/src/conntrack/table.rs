@@ -152,6 +152,16 @@ impl Conntrack {
         self.live += 1;
     }
 
+    /// Whether [`Conntrack::insert`] finds no room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.live >= self.capacity && self.victim().is_none()
+    }
+
+    /// Leaves no room beyond the flows that are there.
+    pub(crate) fn close(&mut self) {
+        self.capacity = self.live;
+    }
+
     /// Adds the flow whose first packet is `key` with `transport`, which came
     /// in by `origin`. The caller has looked: it is not there yet. Says whether
     /// another flow was evicted for it.

@@ -37,12 +37,12 @@ struct Node {
 }
 
 impl Node {
-    fn new() -> Self {
+    fn new(max_flows: usize) -> Self {
         let local = |worker| {
             let config = LocalConfig {
                 worker: WorkerId(worker),
                 workers: 2,
-                max_flows: 4096,
+                max_flows,
                 timeouts: Timeouts::default(),
                 seed: [u64::from(worker) + 5, 7],
                 pick_up_until: Time::from_secs(130),
@@ -196,8 +196,9 @@ proptest! {
     #[test]
     fn trace_agrees_with_reality(
         frames in vec((frame(), select(vec![0u64, 0, 1, 40_000])), 1..60),
+        max_flows in select(vec![4096usize, 4096, 1]),
     ) {
-        let mut node = Node::new();
+        let mut node = Node::new(max_flows);
         let desired = desired();
         for ((port, frame), pause) in frames {
             node.now = node.now + Duration::from_millis(pause);
@@ -222,4 +223,48 @@ proptest! {
             prop_assert_eq!(told.end.reason.as_deref(), label);
         }
     }
+}
+
+/// A segment of a connection from `client` to port 80 of `web`, from the one end or the other.
+fn segment(by_client: bool, client_port: u16, flags: TcpFlags) -> (PortId, Frame) {
+    let (port, last, packet) = match by_client {
+        true => {
+            let packet = build::tcp(CLIENT, WEB, client_port, 80, flags, 1, &[]);
+            (CLIENT_PORT, 194, packet)
+        }
+        false => {
+            let packet = build::tcp(WEB, CLIENT, 80, client_port, flags, 1, &[]);
+            (WEB_PORT, 193, packet)
+        }
+    };
+    let mac = MacAddr([2, 0, 0, 0, 1, last]);
+    let bytes = build::ethernet(mac, dataplane::GATEWAY_MAC, &packet);
+    (port, Frame::from_ethernet(&bytes))
+}
+
+#[test]
+fn a_trace_sees_that_the_flow_table_is_full_of_open_connections() {
+    let node = Node::new(1);
+    let agreed = |by_client, client_port, flags| {
+        let (port, mut frame) = segment(by_client, client_port, flags);
+        let traced = walk(&node, &node.world, port, &frame).unwrap().refused;
+        let (_, real) = node.forward(port, &mut frame);
+        assert_eq!(traced, real, "{client_port} {flags:?}");
+        real
+    };
+    let answer = TcpFlags::SYN | TcpFlags::ACK;
+    for (by_client, flags) in [
+        (true, TcpFlags::SYN),
+        (false, answer),
+        (true, TcpFlags::ACK),
+    ] {
+        assert_eq!(agreed(by_client, 40_000, flags), None);
+    }
+    // Some of these fall to the worker whose only place is taken.
+    let others = (40_001..40_020).map(|port| agreed(true, port, TcpFlags::SYN));
+    let full = others.filter(|reason| *reason == Some(DropReason::ConntrackFull));
+    assert!(full.count() > 0);
+    // Over, it leaves its place to the next on its ports.
+    assert_eq!(agreed(true, 40_000, TcpFlags::RST), None);
+    assert_eq!(agreed(true, 40_000, TcpFlags::SYN), None);
 }
