@@ -52,7 +52,28 @@ impl Files {
     pub(crate) fn begin(plan: Plan) -> anyhow::Result<Self> {
         let mut files = VecDeque::new();
         let writer = open(&plan, 1, &mut files)?;
-        Ok(Self {
+        Ok(Self::new(plan, writer, files))
+    }
+
+    /// One file that its owner has made, with everything in it.
+    ///
+    /// # Errors
+    /// Writing fails.
+    pub(crate) fn onto(file: File, snap_len: u32) -> anyhow::Result<Self> {
+        let plan = Plan {
+            path: None,
+            rotate_bytes: None,
+            rotate_after: None,
+            keep: None,
+            snap_len,
+            filter: String::new(),
+        };
+        let writer = buffered(Box::new(file))?;
+        Ok(Self::new(plan, writer, VecDeque::new()))
+    }
+
+    fn new(plan: Plan, writer: Writer<Box<dyn Write>>, files: VecDeque<PathBuf>) -> Self {
+        Self {
             plan,
             writer,
             interfaces: HashMap::new(),
@@ -60,7 +81,7 @@ impl Files {
             last: 0,
             files,
             number: 1,
-        })
+        }
     }
 
     /// Writes a packet.
@@ -177,8 +198,11 @@ fn open(
             Box::new(file)
         }
     };
-    let to: Box<dyn Write> = Box::new(BufWriter::with_capacity(256 << 10, to));
-    Ok(Writer::new(to)?)
+    Ok(buffered(to)?)
+}
+
+fn buffered(to: Box<dyn Write>) -> io::Result<Writer<Box<dyn Write>>> {
+    Writer::new(Box::new(BufWriter::with_capacity(256 << 10, to)))
 }
 
 /// `name_00001.pcapng` for `name.pcapng`.

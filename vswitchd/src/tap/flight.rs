@@ -1,19 +1,19 @@
 //! The flight recorder: what passed in the seconds before somebody asked, or before a drop.
 
-use std::fs;
+use std::fs::File;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
 use arc_swap::ArcSwap;
 use cni_shim::capture::{Packet, Record, Stats};
 use crossbeam_channel::{Receiver, bounded};
 use dataplane::{DropReason, Time};
 
 use super::directory;
+use super::flight_folder::Folder;
 use super::flight_ring::FlightRing;
 use super::hub::Hub;
 use super::recorder::Recorder;
@@ -21,7 +21,7 @@ use super::sight::Sight;
 use super::taps::Order;
 use crate::config;
 use crate::control::View;
-use crate::recording::{Book, Files, Plan};
+use crate::recording::{Book, Files};
 
 /// Drops write one file in this time at most.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -35,7 +35,7 @@ pub struct Flight {
     hub: Arc<Hub>,
     view: Arc<ArcSwap<View>>,
     config: config::Recorder,
-    directory: PathBuf,
+    folder: Folder,
 }
 
 impl Flight {
@@ -49,13 +49,12 @@ impl Flight {
         config: &config::Recorder,
         directory: PathBuf,
     ) -> anyhow::Result<Arc<Self>> {
-        fs::create_dir_all(&directory)
-            .with_context(|| format!("making the recorder's directory {}", directory.display()))?;
+        let folder = Folder::make(directory, config.directory.is_none())?;
         let flight = Arc::new(Self {
             hub: Arc::clone(hub),
             view: Arc::clone(view),
             config: config.clone(),
-            directory,
+            folder,
         });
         let (alarm, alarms) = bounded(1);
         for worker in 0..hub.workers.count() {
@@ -142,17 +141,15 @@ impl Flight {
     }
 
     fn write_file(&self, reason: DropReason) -> anyhow::Result<PathBuf> {
+        // Room first: the disk may be full of them.
+        self.folder.keep_newest(self.config.files - 1)?;
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let name = format!("drop-{seconds}-{}.pcapng", label(reason));
-        let path = self.directory.join(name);
-        let mut files = Files::begin(Plan {
-            path: Some(path.clone()),
-            rotate_bytes: None,
-            rotate_after: None,
-            keep: None,
-            snap_len: self.config.snap_len as u32,
-            filter: String::new(),
-        })?;
+        self.folder.file(&name, |file| self.write_to(file))
+    }
+
+    fn write_to(&self, file: File) -> anyhow::Result<()> {
+        let mut files = Files::onto(file, self.config.snap_len as u32)?;
         let mut book = Book::default();
         book.learn(directory::of(&self.view.load().desired));
         let (mut stats, mut result) = (Stats::default(), Ok(()));
@@ -163,9 +160,7 @@ impl Flight {
             }
         });
         result?;
-        files.finish(stats)?;
-        keep_newest(&self.directory, self.config.files)?;
-        Ok(path)
+        Ok(files.finish(stats)?)
     }
 }
 
@@ -179,22 +174,4 @@ pub(super) fn epoch(now: Time) -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
     let since_1970 = since_1970.unwrap_or_default().as_nanos() as u64;
     since_1970.saturating_sub(now.as_nanos())
-}
-
-/// Removes the oldest of our files; their names begin with their time.
-fn keep_newest(directory: &Path, most: usize) -> anyhow::Result<()> {
-    let mut ours = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let name = entry?.file_name().into_string().unwrap_or_default();
-        if name.starts_with("drop-") && name.ends_with(".pcapng") {
-            ours.push(name);
-        }
-    }
-    ours.sort();
-    let surplus = ours.len().saturating_sub(most);
-    for name in &ours[..surplus] {
-        let path = directory.join(name);
-        fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
-    }
-    Ok(())
 }

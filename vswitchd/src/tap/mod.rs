@@ -9,6 +9,7 @@
 mod aim;
 mod directory;
 mod flight;
+mod flight_folder;
 mod flight_ring;
 mod hub;
 mod recorder;
