@@ -1,6 +1,10 @@
 //! Lines in, lines out: one JSON request a line, one JSON response a line, several per connection.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io::{self, Write},
+    sync::Arc,
+    time::Duration,
+};
 
 use cni_shim::protocol::{MAX_LINE_BYTES, Request, Response, error_code, from_line, to_line};
 use tokio::{
@@ -98,11 +102,16 @@ async fn recorded(
 }
 
 /// Answers, and gives the connection to the capture.
-async fn stream_records(mut stream: UnixStream, begun: Begun) -> io::Result<()> {
-    say(&mut stream, &Response::Capturing {}).await?;
-    let stream = stream.into_std()?;
-    stream.set_nonblocking(false)?;
-    begun.serve(stream).map_err(io::Error::other)
+async fn stream_records(stream: UnixStream, begun: Begun) -> io::Result<()> {
+    // Where this fails, the capture ends, and that waits for the workers: never on a thread that serves others.
+    let serve = move || {
+        let mut stream = stream.into_std()?;
+        stream.set_nonblocking(false)?;
+        stream.write_all(to_line(&Response::Capturing {})?.as_bytes())?;
+        begun.serve(stream).map_err(io::Error::other)
+    };
+    let served = tokio::task::spawn_blocking(serve).await;
+    served.map_err(io::Error::other)?
 }
 
 async fn say(stream: &mut UnixStream, response: &Response) -> io::Result<()> {

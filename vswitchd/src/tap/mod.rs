@@ -25,7 +25,7 @@ pub(crate) use hub::Workers;
 pub use hub::{Begun, Hub, TapError, TapRow};
 pub(crate) use taps::{Order, Taps};
 #[cfg(test)]
-pub(crate) use tests::{Reader, idle};
+pub(crate) use tests::{Reader, Watch, idle, stuck};
 
 #[cfg(test)]
 mod tests;

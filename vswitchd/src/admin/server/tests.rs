@@ -257,3 +257,34 @@ fn a_dump_of_a_recorder_that_is_off_is_counted_as_refused() {
         assert_eq!(meters.get().unwrap().counted("recorded", "error"), 1);
     });
 }
+
+#[test]
+fn a_capture_whose_client_has_gone_holds_up_nobody() {
+    use cni_shim::capture::{Capture, Scope, Stage};
+    let view = Arc::new(ArcSwap::from_pointee(view()));
+    let capture = Capture {
+        scope: Scope::All,
+        stages: vec![Stage::Rx],
+        reasons: Vec::new(),
+        direction: None,
+        filter: Vec::new(),
+        expression: String::new(),
+        snap_len: 64,
+    };
+    // Its end waits for a worker that does not answer.
+    let begun = crate::tap::stuck().begin(capture, &view).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        drop(theirs);
+        let asked = std::time::Instant::now();
+        let served = tokio::spawn(stream_records(ours, begun));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(asked.elapsed() < Duration::from_secs(1));
+        assert!(served.await.unwrap().is_err());
+        assert!(asked.elapsed() >= Duration::from_secs(1), "nobody waited");
+    });
+}
