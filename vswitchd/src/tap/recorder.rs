@@ -11,15 +11,14 @@ use super::sight::{Sight, pieces_of};
 /// Keeps the last frames.
 pub(crate) struct Recorder {
     pub(super) ring: FlightRing,
-    /// The reasons that are waited for, and how often each was counted when it was looked at last.
-    awaited: Vec<(DropReason, u64)>,
+    /// The reasons that are waited for, and how often each was counted when it was looked at last; `None` before that.
+    awaited: Vec<(DropReason, Option<u64>)>,
     alarm: Sender<DropReason>,
 }
 
 impl Recorder {
     pub(super) fn new(ring: FlightRing, reasons: &[DropReason], alarm: Sender<DropReason>) -> Self {
-        // It begins with the worker, whose counters are 0.
-        let awaited = reasons.iter().map(|reason| (*reason, 0)).collect();
+        let awaited = reasons.iter().map(|reason| (*reason, None)).collect();
         Self {
             ring,
             awaited,
@@ -46,15 +45,16 @@ impl Recorder {
         self.ring.put(sight, pieces);
     }
 
-    /// Raises the alarm if a drop that is waited for was counted since the last look.
+    /// Raises the alarm if a drop that is waited for was counted since the last look. The first look finds what was dropped
+    /// before there was a recorder.
     pub(super) fn look(&mut self, counters: &Counters) {
         for (reason, known) in &mut self.awaited {
             let count = counters.dropped(*reason);
-            if count > *known {
+            if known.is_some_and(|known| count > known) {
                 // If an alarm is up already, one file will do for both.
                 let _ = self.alarm.try_send(*reason);
             }
-            *known = count;
+            *known = Some(count);
         }
     }
 }

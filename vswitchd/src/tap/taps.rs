@@ -146,7 +146,7 @@ impl Taps {
         }
     }
 
-    /// Lets the recorder look for the drops it waits for, once a batch.
+    /// Lets the recorder look for the drops it waits for, once a turn and when it begins.
     pub(crate) fn look_for_drops(&mut self, counters: &Counters) {
         if let Some(recorder) = &mut self.recorder {
             recorder.look(counters);

@@ -136,6 +136,7 @@ impl Worker {
                 port.count_losses(counters);
             }
         }
+        self.look_for_drops();
         for event in self.parts.local.take_events() {
             // The control plane may be slow; the same event comes again.
             let _ = self.parts.events.try_send(event);
@@ -386,7 +387,7 @@ impl Worker {
                     let now = self.parts.clock.now();
                     let _ = answer.send(self.parts.local.excerpt(now, flow.as_ref()));
                 }
-                Command::Tap(order) => self.taps.obey(order),
+                Command::Tap(order) => self.obey_tap(order),
                 Command::FlowPage {
                     first,
                     mut page,

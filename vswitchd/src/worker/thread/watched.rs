@@ -7,6 +7,7 @@ use dataplane::{
 use packet::Frame;
 
 use super::Worker;
+use crate::tap::Order;
 use crate::worker::UPLINK;
 
 impl Worker {
@@ -33,7 +34,6 @@ impl Worker {
             }
             self.act(world, now, id, action, frame);
         }
-        self.taps.look_for_drops(self.parts.local.counters());
     }
 
     /// Walks a frame that a tap is to be shown.
@@ -71,14 +71,47 @@ impl Worker {
         arrived: Arrived,
         frame: &mut Frame,
     ) -> Action {
+        let port = arrived.port;
+        let action = self.go_on_noted(world, now, arrived, frame);
+        if let Action::Drop(reason) = action {
+            let seen = self.parts.clock.now();
+            self.taps
+                .record(seen, Stage::Drop, port, Some(reason), frame);
+        }
+        action
+    }
+
+    fn go_on_noted(
+        &mut self,
+        world: &Snapshot,
+        now: Time,
+        arrived: Arrived,
+        frame: &mut Frame,
+    ) -> Action {
+        let port = arrived.port;
         let local = &mut self.parts.local;
-        let Some(mut walk) = self.taps.notebook(arrived.port, frame) else {
+        let Some(mut walk) = self.taps.notebook(port, frame) else {
             return resume(world, local, now, arrived, frame);
         };
         let action = observe_resumed(world, local, now, arrived, frame, &mut walk.notebook);
         let seen = self.parts.clock.now();
-        self.taps.noted(seen, arrived.port, world.generation, walk);
+        self.taps.noted(seen, port, world.generation, walk);
         action
+    }
+
+    /// Carries out an order about taps.
+    pub(super) fn obey_tap(&mut self, order: Order) {
+        self.taps.obey(order);
+        // Before the frames of this turn: the drops of a recorder that has just begun count from here.
+        self.look_for_drops();
+    }
+
+    /// Lets the recorder look for the drops it waits for: at the end of a turn, whoever dropped.
+    #[inline]
+    pub(super) fn look_for_drops(&mut self) {
+        if !self.taps.is_empty() {
+            self.taps.look_for_drops(self.parts.local.counters());
+        }
     }
 
     /// The kernel was given a packet to carry by the uplink.

@@ -3,7 +3,7 @@
 use allocation_counter::measure;
 use cni_shim::capture::Stage;
 
-use crate::tap::Reader;
+use crate::tap::{Reader, Watch};
 
 use super::*;
 
@@ -110,5 +110,61 @@ fn a_tap_that_nobody_reads_loses_copies_allocates_nothing_and_holds_up_nothing()
         let (matched, lost) = reader.counts();
         assert_eq!(matched, 304 * 3 * BATCH as u64);
         assert!(lost > 0 && lost < matched, "{lost} of {matched}");
+    });
+}
+
+/// Whether the recorder of a test has raised an alarm in these.
+fn alarmed_by(desk: &mut Desk, watch: &Watch, frames: &[Frame]) -> bool {
+    desk.send(frames);
+    watch.is_alarmed()
+}
+
+#[test]
+fn the_recorder_notices_a_loss_at_the_device_in_the_same_turn() {
+    netlink::testing::isolated(|| {
+        let mut desk = Desk::new(world(None), 1, MemoryConfig { mtu: 500, ..WIDE });
+        // What was dropped before it began is no news.
+        desk.send(&[udp(1, 1000)]);
+        let (order, watch) = Watch::begin(DropReason::DeviceError);
+        desk.worker.obey_tap(order);
+        desk.turn();
+        assert!(!watch.is_alarmed());
+        assert!(!alarmed_by(&mut desk, &watch, &[udp(1, 100)]));
+        assert!(alarmed_by(&mut desk, &watch, &[udp(1, 1000)]));
+        desk.turn();
+        assert!(!watch.is_alarmed(), "once a drop");
+    });
+}
+
+#[test]
+fn the_first_drop_after_the_recorder_began_is_noticed() {
+    netlink::testing::isolated(|| {
+        let mut desk = Desk::new(world(None), 1, MemoryConfig { mtu: 500, ..WIDE });
+        let (order, watch) = Watch::begin(DropReason::DeviceError);
+        desk.worker.obey_tap(order);
+        assert!(alarmed_by(&mut desk, &watch, &[udp(1, 1000)]));
+    });
+}
+
+#[test]
+fn a_frame_that_another_worker_took_in_is_recorded_where_it_dies() {
+    netlink::testing::isolated(|| {
+        let mut desk = Desk::new(world(None), 2, WIDE);
+        let (order, watch) = Watch::begin(DropReason::NoPort);
+        desk.worker.obey_tap(order);
+        let hash =
+            |port: u16| packet::flow::symmetric_hash(A.1.into(), B.1.into(), (port ^ 53).into());
+        let foreign = (1..).find(|port| hash(*port) % 2 == 1).unwrap();
+        assert!(!alarmed_by(&mut desk, &watch, &[udp(foreign, 100)]));
+        let inboxes = Arc::clone(&desk.worker.parts.inboxes);
+        let mut handed = inboxes[1].pop().unwrap();
+        // As if its port had gone meanwhile.
+        handed.arrived.port = PortId(9);
+        assert!(inboxes[0].push(handed).is_ok());
+        desk.turn();
+        assert!(watch.is_alarmed());
+        let held = Watch::take(|order| desk.worker.taps.obey(order));
+        let dropped = (Stage::Drop, Some(DropReason::NoPort));
+        assert_eq!(held, [(Stage::Rx, None), dropped]);
     });
 }
