@@ -49,7 +49,7 @@ impl Flight {
         config: &config::Recorder,
         directory: PathBuf,
     ) -> anyhow::Result<Arc<Self>> {
-        let folder = Folder::make(directory, config.directory.is_none())?;
+        let folder = Folder::make(directory)?;
         let flight = Arc::new(Self {
             hub: Arc::clone(hub),
             view: Arc::clone(view),

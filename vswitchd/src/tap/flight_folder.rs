@@ -1,7 +1,7 @@
 //! The folder of the flight recorder's files: what pods say to each other is for the daemon's own user alone.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -17,18 +17,15 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Makes it where it is missing. `is_ours`: nobody else has named it, so one that is there is closed to others, too.
+    /// Makes it where it is missing. One that is there keeps its mode: it may be anybody's.
     ///
     /// # Errors
-    /// It cannot be made, or not be closed.
-    pub(super) fn make(path: PathBuf, is_ours: bool) -> anyhow::Result<Self> {
-        let named = || format!("making the recorder's directory {}", path.display());
+    /// It cannot be made.
+    pub(super) fn make(path: PathBuf) -> anyhow::Result<Self> {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(FOLDER_MODE);
-        builder.create(&path).with_context(named)?;
-        if is_ours {
-            fs::set_permissions(&path, Permissions::from_mode(FOLDER_MODE)).with_context(named)?;
-        }
+        let made = builder.create(&path);
+        made.with_context(|| format!("making the recorder's directory {}", path.display()))?;
         Ok(Self { path })
     }
 
@@ -79,8 +76,9 @@ fn remove(path: &Path) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
     use std::io::Write;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
 
@@ -89,7 +87,7 @@ mod tests {
     }
 
     fn folder(root: &tempfile::TempDir) -> Folder {
-        Folder::make(root.path().join("recorder"), true).unwrap()
+        Folder::make(root.path().join("recorder")).unwrap()
     }
 
     fn hello(mut file: File) -> anyhow::Result<()> {
@@ -99,19 +97,17 @@ mod tests {
     #[test]
     fn folder_and_file_are_for_their_owner_alone() {
         let root = tempfile::tempdir().unwrap();
-        // As an earlier version made it.
-        let path = root.path().join("recorder");
-        fs::create_dir(&path).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
-        let file = folder(&root).file("drop-1.pcapng", hello).unwrap();
-        assert_eq!((mode(&path), mode(&file)), (0o700, 0o600));
-        // One that somebody has named is made so, and left as it is where it is there.
-        let named = root.path().join("named");
-        Folder::make(named.clone(), false).unwrap();
-        assert_eq!(mode(&named), 0o700);
-        fs::set_permissions(&named, Permissions::from_mode(0o750)).unwrap();
-        Folder::make(named.clone(), false).unwrap();
-        assert_eq!(mode(&named), 0o750);
+        let folder = folder(&root);
+        let file = folder.file("drop-1.pcapng", hello).unwrap();
+        assert_eq!((mode(&folder.path), mode(&file)), (0o700, 0o600));
+        // One that is there is left as it is.
+        let there = root.path().join("there");
+        fs::create_dir(&there).unwrap();
+        fs::set_permissions(&there, Permissions::from_mode(0o750)).unwrap();
+        let file = Folder::make(there.clone())
+            .and_then(|folder| folder.file("drop-1.pcapng", hello))
+            .unwrap();
+        assert_eq!((mode(&there), mode(&file)), (0o750, 0o600));
     }
 
     #[test]
