@@ -11,7 +11,7 @@ use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption,
 };
 use pcap_file::pcapng::{Block, PcapNgReader};
-use pcap_file::{DataLink, PcapError};
+use pcap_file::{DataLink, PcapError, TsResolution};
 
 use super::{CaptureError, Captured, LINK};
 
@@ -123,12 +123,18 @@ impl Iterator for Reader {
 }
 
 fn next_of_pcap(reader: &mut PcapReader<BufReader<File>>) -> Option<Result<Raw, PcapError>> {
-    let link = reader.header().datalink;
-    let packet = reader.next_packet()?;
+    let header = reader.header();
+    let nanos = match header.ts_resolution {
+        TsResolution::MicroSecond => 1000,
+        TsResolution::NanoSecond => 1,
+    };
+    // The crate's own reading takes a packet that was longer than the file's snap length for a broken one.
+    let packet = reader.next_raw_packet()?;
     Some(packet.map(|packet| Raw {
-        at: packet.timestamp,
+        at: Duration::from_secs(packet.ts_sec.into())
+            + Duration::from_nanos(u64::from(packet.ts_frac) * nanos),
         interface: None,
-        link,
+        link: header.datalink,
         len: packet.orig_len as usize,
         bytes: packet.data.into_owned(),
     }))

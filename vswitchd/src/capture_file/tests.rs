@@ -240,6 +240,18 @@ fn a_record_longer_than_any_frame_loses_its_end() {
     }
 }
 
+/// As `tcpdump -s 96` writes it.
+#[test]
+fn packets_longer_than_the_files_snap_length_are_read() {
+    let (_folder, path) = pcap(1, 96, 1514);
+    let mut file = std::fs::read(&path).unwrap();
+    file[16..20].copy_from_slice(&96u32.to_le_bytes());
+    std::fs::write(&path, file).unwrap();
+    let frames = frames(&path);
+    assert_eq!(frames.len(), 1);
+    assert_eq!((frames[0].at.as_secs(), frames[0].bytes.len()), (1, 1514));
+}
+
 #[test]
 fn what_is_no_capture_says_so_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
