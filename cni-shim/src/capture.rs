@@ -97,7 +97,7 @@ pub struct Capture {
     /// The expression it was compiled from, for people.
     #[serde(default)]
     pub expression: String,
-    /// Bytes copied of each frame at most.
+    /// Bytes copied of each frame at most; 0 = all.
     pub snap_len: u32,
 }
 
@@ -189,12 +189,9 @@ impl<R: Read> Records<R> {
     /// # Errors
     /// Reading fails, the connection ends inside a record, or the record is none that this version knows.
     pub fn next_record(&mut self) -> io::Result<Option<Record<'_>>> {
-        let mut len = [0; 4];
-        match self.from.read_exact(&mut len) {
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
-            read => read?,
-        }
-        let len = u32::from_le_bytes(len) as usize;
+        let Some(len) = self.next_len()? else {
+            return Ok(None);
+        };
         if len > MAX_RECORD_BYTES {
             return Err(strange(format!("a record of {len} bytes")));
         }
@@ -207,6 +204,25 @@ impl<R: Read> Records<R> {
             Some((kind, _)) => Err(strange(format!("a record of kind {kind}"))),
             None => Err(strange("an empty record".into())),
         }
+    }
+}
+
+impl<R: Read> Records<R> {
+    /// A length of which nothing came is the end; half of one is not.
+    fn next_len(&mut self) -> io::Result<Option<usize>> {
+        let mut len = [0; 4];
+        loop {
+            match self.from.read(&mut len[..1]) {
+                Ok(0) => return Ok(None),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => {
+                    read?;
+                    break;
+                }
+            }
+        }
+        self.from.read_exact(&mut len[1..])?;
+        Ok(Some(u32::from_le_bytes(len) as usize))
     }
 }
 
@@ -390,6 +406,8 @@ mod tests {
         Record::Packet(PACKET).write(&mut wire).unwrap();
         wire.pop();
         assert!(Records::new(wire.as_slice()).next_record().is_err());
+        let error = Records::new(&[1, 0, 0][..]).next_record().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
         for strange in [
             &[1, 0, 0, 0, 9][..],
             &[0, 0, 0, 0],

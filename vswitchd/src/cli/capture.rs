@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use cni_shim::Request;
 use cni_shim::capture::{Capture, Direction, Record, Scope, Stage, Stats};
@@ -79,7 +79,7 @@ pub(super) struct Args {
     /// Only what matches, in tcpdump's language (see pcap-filter(7)).
     #[arg(short, long, value_name = "FILTER")]
     filter: Option<String>,
-    /// Bytes kept of each frame at most.
+    /// Bytes kept of each frame at most; 0 = all.
     #[arg(short, long, value_name = "BYTES", default_value_t = WHOLE_FRAME)]
     snap_len: u32,
     /// End after so many.
@@ -200,6 +200,9 @@ impl Args {
 }
 
 /// From the daemon to the sink until the end; how many there were, and what the daemon counted.
+///
+/// # Errors
+/// Writing fails, or the daemon ends what nobody told it to end. What was captured is written all the same.
 pub(super) fn pump(
     mut session: Session,
     mut sink: Sink,
@@ -208,21 +211,22 @@ pub(super) fn pump(
     let mut captured = 0;
     let mut stats = Stats::default();
     let mut is_open = true;
-    loop {
-        let wrote = match session.records.next_record()? {
-            None => break,
-            Some(Record::Stats(seen)) => {
+    let broken = loop {
+        let record = match session.records.next_record() {
+            Ok(Some(record)) => record,
+            end => break end.err(),
+        };
+        let wrote = match record {
+            Record::Stats(seen) => {
                 stats = seen;
                 Ok(())
             }
-            Some(Record::Directory(directory)) => {
+            Record::Directory(directory) => {
                 sink.learn(directory);
                 Ok(())
             }
-            Some(Record::Packet(_)) if !is_open || count.is_some_and(|most| captured >= most) => {
-                Ok(())
-            }
-            Some(Record::Packet(packet)) => {
+            Record::Packet(_) if !is_open || count.is_some_and(|most| captured >= most) => Ok(()),
+            Record::Packet(packet) => {
                 captured += 1;
                 sink.packet(&packet)
             }
@@ -238,10 +242,14 @@ pub(super) fn pump(
         if !is_open || count == Some(captured) {
             session.end();
         }
-    }
+    };
     if is_open {
         sink.finish(stats)?;
     }
+    session.check_end(broken).with_context(|| {
+        let Stats { matched, lost } = stats;
+        format!("{captured} captured, {matched} matched, {lost} lost by the tap so far")
+    })?;
     Ok((captured, stats))
 }
 
@@ -250,3 +258,6 @@ fn is_coloured() -> bool {
     let forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     io::stdout().is_terminal() && !forbidden
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,7 +60,7 @@ pub(super) struct Args {
     /// Setting: of dropped frames, only those with these reasons.
     #[arg(long, value_delimiter = ',')]
     reasons: Vec<String>,
-    /// Setting: bytes kept of each frame at most.
+    /// Setting: bytes kept of each frame at most; 0 = all.
     #[arg(long, default_value_t = capture::WHOLE_FRAME)]
     snap_len: u32,
 }
@@ -193,7 +193,7 @@ fn settings(scope: &Scope) -> String {
             .to_owned(),
     );
     lines.push(format!(
-        "arg {{number=2}}{{call=--snap-len}}{{display=Bytes of a frame}}{{type=unsigned}}{{range=1,{most}}}{{default={most}}}",
+        "arg {{number=2}}{{call=--snap-len}}{{display=Bytes of a frame}}{{type=unsigned}}{{range=0,{most}}}{{default={most}}}",
         most = capture::WHOLE_FRAME
     ));
     if *scope != Scope::All {

@@ -1,10 +1,12 @@
 //! A running capture: the daemon's records, and what ends them.
 
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,10 @@ const INTERRUPTED: i32 = 130;
 pub(crate) struct Session {
     pub(super) records: Records<BufReader<UnixStream>>,
     connection: UnixStream,
+    /// It goes on until it is ended.
+    is_live: bool,
+    /// Somebody has ended it.
+    is_told: Arc<AtomicBool>,
 }
 
 impl Session {
@@ -36,19 +42,33 @@ impl Session {
         let Response::Capturing {} = answer else {
             bail!("expected a capture, vswitchd answered {answer:?}; is it of another version?");
         };
-        let reader = client.into_stream()?;
-        let connection = reader.get_ref().try_clone()?;
-        let records = Records::new(reader);
+        let is_live = matches!(request, Request::Capture(_));
+        Ok(Self::of(client.into_stream()?, is_live)?)
+    }
+
+    pub(super) fn of(reader: BufReader<UnixStream>, is_live: bool) -> io::Result<Self> {
         Ok(Self {
-            records,
-            connection,
+            connection: reader.get_ref().try_clone()?,
+            records: Records::new(reader),
+            is_live,
+            is_told: Arc::default(),
         })
     }
 
     /// Ends it: what was captured until now still comes.
     pub(super) fn end(&self) {
-        // If the daemon is gone, it has ended.
-        let _ = self.connection.shutdown(Shutdown::Write);
+        end(&self.connection, &self.is_told);
+    }
+
+    /// Whether the end, and the error it came with, is one that was asked for.
+    ///
+    /// # Errors
+    /// It is not.
+    pub(super) fn check_end(&self, broken: Option<io::Error>) -> anyhow::Result<()> {
+        if self.is_live && !self.is_told.load(Ordering::SeqCst) {
+            bail!("vswitchd ended the capture: it stopped, or could not go on (see its log)");
+        }
+        broken.map_or(Ok(()), |error| Err(error).context("reading from vswitchd"))
     }
 
     /// Ends it at Ctrl-C, at SIGTERM, after some time, and when nobody reads `output` any more. A second signal ends the
@@ -66,16 +86,22 @@ impl Session {
         signals.add(Signal::SIGTERM);
         signals.thread_block().context("holding back signals")?;
         let signals = SignalFd::new(&signals).context("waiting for signals")?;
-        let connection = self.connection.try_clone()?;
+        let (connection, is_told) = (self.connection.try_clone()?, Arc::clone(&self.is_told));
         let deadline = after.map(|after| Instant::now() + after);
         thread::Builder::new().spawn(move || {
             wait(&signals, deadline, output.as_ref());
-            let _ = connection.shutdown(Shutdown::Write);
+            end(&connection, &is_told);
             wait_for_signal(&signals);
             process::exit(INTERRUPTED);
         })?;
         Ok(())
     }
+}
+
+fn end(connection: &UnixStream, is_told: &AtomicBool) {
+    is_told.store(true, Ordering::SeqCst);
+    // If the daemon is gone, it has ended.
+    let _ = connection.shutdown(Shutdown::Write);
 }
 
 /// Returns when the first of them happens.
