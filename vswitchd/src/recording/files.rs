@@ -117,7 +117,7 @@ impl Files {
     }
 
     fn rotate(&mut self) -> anyhow::Result<()> {
-        self.close("")?;
+        self.close(None, "")?;
         self.number += 1;
         self.writer = open(&self.plan, self.number, &mut self.files)?;
         self.interfaces.clear();
@@ -164,15 +164,16 @@ impl Files {
             "the whole capture: {} matched, {} lost by the tap",
             stats.matched, stats.lost
         );
-        self.close(&comment)
+        self.close(Some(stats.lost), &comment)
     }
 
-    fn close(&mut self, comment: &str) -> io::Result<()> {
+    /// What was lost is known of the whole capture only: the file's first interface says it, so that the sum is right.
+    fn close(&mut self, mut lost: Option<u64>, comment: &str) -> io::Result<()> {
         let mut seen: Vec<&Seen> = self.interfaces.values().collect();
         seen.sort_by_key(|seen| seen.id);
         for seen in seen {
             self.writer
-                .statistics(seen.id, self.last, seen.packets, comment)?;
+                .statistics(seen.id, self.last, seen.packets, lost.take(), comment)?;
         }
         self.writer.flush()
     }

@@ -22,6 +22,7 @@ const IF_TSRESOL: u16 = 9;
 const IF_FILTER: u16 = 11;
 const PACKET_FLAGS: u16 = 2;
 const RECEIVED: u16 = 4;
+const DROPPED: u16 = 5;
 /// `if_tsresol`: a unit of 10^-9 seconds.
 const NANOSECONDS: u8 = 9;
 
@@ -119,17 +120,21 @@ impl<W: Write> Writer<W> {
         self.end(PACKET)
     }
 
-    /// Says at the end how many packets an interface had, and a word about it.
+    /// Says at the end how many packets an interface had, how many were lost if that is known, and a word about it.
     pub(crate) fn statistics(
         &mut self,
         interface: u32,
         time: u64,
         packets: u64,
+        lost: Option<u64>,
         comment: &str,
     ) -> io::Result<()> {
         self.block.extend(interface.to_le_bytes());
         self.time(time);
         self.option(RECEIVED, &packets.to_le_bytes());
+        if let Some(lost) = lost {
+            self.option(DROPPED, &lost.to_le_bytes());
+        }
         if !comment.is_empty() {
             self.option(COMMENT, comment.as_bytes());
         }
@@ -177,5 +182,44 @@ impl<W: Write> Writer<W> {
         self.block.clear();
         self.written += len as u64;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pcap_file::pcapng::blocks::interface_statistics::InterfaceStatisticsOption;
+    use pcap_file::pcapng::{Block, PcapNgReader};
+
+    use super::*;
+
+    #[test]
+    fn what_was_lost_is_a_count_of_the_interface() {
+        let mut writer = Writer::new(Vec::new()).unwrap();
+        let interface = writer.interface(&Interface {
+            name: "web:rx",
+            description: "web",
+            filter: "",
+            snap_len: 0,
+        });
+        writer
+            .statistics(interface.unwrap(), 0, 5, Some(3), "")
+            .unwrap();
+        let mut reader = PcapNgReader::new(writer.to.as_slice()).unwrap();
+        let mut found = Vec::new();
+        while let Some(block) = reader.next_block() {
+            if let Block::InterfaceStatistics(block) = block.unwrap() {
+                found.extend(
+                    block
+                        .options
+                        .into_iter()
+                        .map(InterfaceStatisticsOption::into_owned),
+                );
+            }
+        }
+        let expected = [
+            InterfaceStatisticsOption::IsbIfRecv(5),
+            InterfaceStatisticsOption::IsbIfDrop(3),
+        ];
+        assert_eq!(found, expected);
     }
 }
