@@ -90,6 +90,26 @@ pub fn observe(
     action
 }
 
+/// The walk of [`forward`], written down as by [`observe`] where it is the long
+/// one: for who asks what was dropped. One more packet of a settled flow takes
+/// the short way, which drops nothing, and the notebook is empty after it.
+pub fn observe_unsettled(
+    world: &Snapshot,
+    local: &mut Local,
+    now: Time,
+    port: PortId,
+    frame: &mut Frame,
+    notebook: &mut Notebook,
+) -> Action {
+    match short_way::take(world, local, now, port, frame) {
+        Some(to) => {
+            notebook.clear();
+            Action::Transmit(to)
+        }
+        None => observe(world, local, now, port, frame, notebook),
+    }
+}
+
 /// The walk of [`resume`], written down as by [`observe`].
 pub fn observe_resumed(
     world: &Snapshot,

@@ -38,6 +38,30 @@ impl Point {
     pub const ALL: [Self; 3] = [Self::PostPolicy, Self::PreEncap, Self::Drop];
 }
 
+/// A set of [`Point`]s, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Points(u8);
+
+impl Points {
+    /// Whether it is one of them.
+    pub fn has(self, point: Point) -> bool {
+        self.0 >> (point as u8) & 1 != 0
+    }
+
+    /// Those of either.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl FromIterator<Point> for Points {
+    fn from_iter<I: IntoIterator<Item = Point>>(points: I) -> Self {
+        let bits = points.into_iter().map(|point| 1 << point as u8);
+        Self(bits.fold(0, |set, bit| set | bit))
+    }
+}
+
 /// A frame as it was at one [`Point`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
@@ -72,6 +96,7 @@ pub struct Notebook {
     notes: Vec<Note>,
     seen: [Seen; Point::ALL.len()],
     snap_len: usize,
+    wanted: Points,
 }
 
 impl Notebook {
@@ -88,7 +113,13 @@ impl Notebook {
             notes: Vec::with_capacity(NOTES),
             seen: [seen(), seen(), seen()],
             snap_len,
+            wanted: Point::ALL.into_iter().collect(),
         }
+    }
+
+    /// Copies the frame at these points only, from the next walk on.
+    pub fn want(&mut self, points: Points) {
+        self.wanted = points;
     }
 
     /// Forgets the walk; the room it took stays.
@@ -104,7 +135,7 @@ impl Notebook {
         &self.notes
     }
 
-    /// The frame as it was at this point, if it came there.
+    /// The frame as it was at this point, if it came there and that is wanted.
     pub fn at(&self, point: Point) -> Option<&Seen> {
         Some(&self.seen[point as usize]).filter(|seen| seen.is_there)
     }
@@ -120,6 +151,9 @@ impl Notebook {
     /// The first look at a point counts: what takes a dropped frame's place is
     /// another frame.
     fn look(&mut self, point: Point, frame: &Frame) {
+        if !self.wanted.has(point) {
+            return;
+        }
         let link_len = match point {
             Point::Drop => frame.link().len(),
             Point::PostPolicy | Point::PreEncap => 0,

@@ -1,6 +1,6 @@
 //! What a tap is aimed at: the ports and addresses behind the words of the command line.
 
-use cni_shim::capture::{Direction, Scope, Stage};
+use cni_shim::capture::{Direction, Scope};
 use dataplane::PortId;
 use packet::Protocol;
 
@@ -14,6 +14,15 @@ pub(crate) struct Aim {
     ports: Vec<PortId>,
     /// Of pods: their ports and addresses belong together.
     addresses: Vec<u32>,
+}
+
+/// The ports of a frame at one stage, as far as they are told there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// It came by this one.
+    pub(super) came: Option<PortId>,
+    /// It leaves by this one.
+    pub(super) leaves: Option<PortId>,
 }
 
 /// The ends of a packet, through one tunnel.
@@ -76,28 +85,31 @@ impl Aim {
         &self.addresses
     }
 
-    /// Whether a frame seen at this stage and port is meant.
+    /// Whether it means ports, and not pods or everything.
+    pub(super) fn is_of_ports(&self) -> bool {
+        !self.ports.is_empty() && self.addresses.is_empty()
+    }
+
+    /// Whether a frame seen there is meant.
     pub(super) fn means(
         &self,
-        stage: Stage,
-        port: PortId,
+        place: Place,
         ends: Option<Ends>,
         wanted: Option<Direction>,
     ) -> bool {
-        let here = self.has_port(port);
-        let leaves = stage == Stage::Tx;
+        let came = place.came.is_some_and(|port| self.has_port(port));
+        let leaves = place.leaves.is_some_and(|port| self.has_port(port));
         if self.addresses.is_empty() {
-            return here
-                && match wanted {
-                    None => true,
-                    Some(Direction::In) => !leaves,
-                    Some(Direction::Out) => leaves,
-                };
+            return match wanted {
+                None => came || leaves,
+                Some(Direction::In) => came,
+                Some(Direction::Out) => leaves,
+            };
         }
         let has =
             |end: fn(&Ends) -> u32| ends.is_some_and(|ends| self.addresses.contains(&end(&ends)));
-        let toward = || here && leaves || has(|ends| ends.dst);
-        let away = || here && !leaves || has(|ends| ends.src);
+        let toward = || leaves || has(|ends| ends.dst);
+        let away = || came || has(|ends| ends.src);
         match wanted {
             None => toward() || away(),
             Some(Direction::In) => toward(),

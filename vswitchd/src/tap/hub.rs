@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use cni_shim::capture::{Capture, Scope, Stats};
+use cni_shim::capture::{Capture, Scope, Stage, Stats};
 use crossbeam_channel::bounded;
 use dataplane::{DropReason, Snapshot, Time};
 use packet::bpf::{self, Instruction, Program};
@@ -124,11 +124,11 @@ impl Hub {
     /// [`TapError`]: what is wrong with the request.
     pub fn begin(
         self: &Arc<Self>,
-        capture: Capture,
+        mut capture: Capture,
         view: &Arc<ArcSwap<View>>,
     ) -> Result<Begun, TapError> {
         let wanted = wanted(&capture)?;
-        let aim = aim(&capture.scope, &view.load())?;
+        let aim = aim(&mut capture.scope, &view.load())?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed) as u32;
         let counts: Vec<Arc<Counts>> = self.each_worker().map(|_| Arc::default()).collect();
         self.enter(Running {
@@ -261,7 +261,7 @@ impl Drop for Begun {
     }
 }
 
-fn wanted(capture: &Capture) -> Result<Wanted, TapError> {
+pub(super) fn wanted(capture: &Capture) -> Result<Wanted, TapError> {
     if capture.stages.is_empty() {
         return Err(TapError::Senseless(
             "expected at least one stage, found none",
@@ -272,12 +272,20 @@ fn wanted(capture: &Capture) -> Result<Wanted, TapError> {
             "a direction needs a pod or a port to be seen from",
         ));
     }
+    if !capture.reasons.is_empty() && !capture.stages.contains(&Stage::Drop) {
+        return Err(TapError::Senseless(
+            "a reason is a dropped frame's: expected drop among the stages, or no --stage",
+        ));
+    }
     Ok(Wanted {
         stages: capture.stages.iter().copied().collect(),
         reasons: reasons(&capture.reasons)?,
         direction: capture.direction,
         filter: filter(&capture.filter)?,
-        snap_len: (capture.snap_len as usize).clamp(1, MOST_SNAP_LEN),
+        snap_len: match capture.snap_len as usize {
+            0 => MOST_SNAP_LEN,
+            bytes => bytes.min(MOST_SNAP_LEN),
+        },
     })
 }
 
@@ -314,7 +322,8 @@ fn filter(instructions: &[[u32; 4]]) -> Result<Option<Arc<Program>>, TapError> {
     Ok(Some(Arc::new(program)))
 }
 
-fn aim(scope: &Scope, view: &View) -> Result<Aim, TapError> {
+/// What a scope means. The name of a pod becomes that of one pod for good: one of another namespace may come later.
+pub(super) fn aim(scope: &mut Scope, view: &View) -> Result<Aim, TapError> {
     let workloads = || view.desired.workloads.values();
     if let Scope::Pod(name) = scope {
         let called = workloads().filter(|workload| super::aim::is_called(workload, name));
@@ -324,6 +333,9 @@ fn aim(scope: &Scope, view: &View) -> Result<Aim, TapError> {
             let namespaces = Vec::from_iter(namespaces).join(", ");
             let name = name.clone();
             return Err(TapError::Ambiguous { name, namespaces });
+        }
+        if let (Some(namespace), false) = (namespaces.first(), name.contains('/')) {
+            *name = format!("{namespace}/{name}");
         }
     }
     Aim::of(scope, &view.desired).ok_or_else(|| {

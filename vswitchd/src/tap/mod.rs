@@ -19,11 +19,12 @@ mod stream;
 #[expect(clippy::module_inception, reason = "the noun of this room")]
 mod tap;
 mod taps;
+mod words;
 
 pub use flight::Flight;
 pub(crate) use hub::Workers;
 pub use hub::{Begun, Hub, TapError, TapRow};
-pub(crate) use taps::{Order, Taps};
+pub(crate) use taps::{Order, Taps, Written};
 #[cfg(test)]
 pub(crate) use tests::{Reader, Watch, idle, stuck};
 

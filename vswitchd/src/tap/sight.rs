@@ -7,6 +7,8 @@ use packet::Frame;
 use packet::bpf::Pieces;
 use policy::RuleRef;
 
+use super::aim::Place;
+
 /// Before a packet that has no link header.
 const NO_LINK_IPV4: [u8; 14] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x08, 0x00];
 /// The same before an IPv6 packet.
@@ -18,6 +20,10 @@ pub(crate) struct Sight {
     pub(super) time: Time,
     pub(super) stage: Stage,
     pub(super) port: PortId,
+    /// The port is the one it leaves by, else the one it came by.
+    pub(super) is_leaving: bool,
+    /// The port it is to leave by, where that is another one and known.
+    pub(super) toward: Option<PortId>,
     pub(super) reason: Option<DropReason>,
     pub(super) judged: Judged,
     /// L4 payload bytes of each segment of a super-segment, else 0.
@@ -54,11 +60,29 @@ impl Sight {
             time,
             stage,
             port,
+            is_leaving: stage == Stage::Tx,
+            toward: None,
             reason: None,
             judged: Judged::default(),
             gso_size: 0,
             wire_len: 0,
             captured: 0,
+        }
+    }
+}
+
+impl Sight {
+    /// The ports it passes or is to pass.
+    pub(super) fn place(&self) -> Place {
+        match self.is_leaving {
+            true => Place {
+                came: None,
+                leaves: Some(self.port),
+            },
+            false => Place {
+                came: Some(self.port),
+                leaves: self.toward,
+            },
         }
     }
 }

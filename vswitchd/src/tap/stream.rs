@@ -1,7 +1,6 @@
 //! A tap's thread: from the rings to the client.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -17,10 +16,13 @@ use super::aim::Aim;
 use super::directory;
 use super::flight::epoch;
 use super::hub::Begun;
-use super::sight::{Said, Sight};
+use super::sight::Sight;
+use super::words;
 
 /// Out of frames, the rings are looked into again after this many milliseconds.
 const NAP_MS: u8 = 2;
+/// A client that does not read is waited for so many milliseconds at once.
+const MOMENT_MS: u8 = 100;
 /// Bytes gathered before they are written.
 const CHUNK: usize = 256 << 10;
 /// Statistics are sent so often.
@@ -35,7 +37,9 @@ pub(super) struct Stream {
     /// Nanoseconds since 1970 at the zero of the workers' clock.
     epoch: u64,
     tables: VecDeque<(Generation, Arc<Table>)>,
-    /// Of the view that the client and the workers were told of.
+    /// Of the view that the workers were told of.
+    aimed: u64,
+    /// Of the view that the client was told of.
     told: u64,
     out: Vec<u8>,
     bytes: Vec<u8>,
@@ -50,6 +54,7 @@ impl Stream {
             tap,
             connection,
             tables: VecDeque::new(),
+            aimed: 0,
             told: 0,
             out: Vec::with_capacity(2 * CHUNK),
             bytes: Vec::new(),
@@ -67,8 +72,11 @@ impl Stream {
     }
 
     fn serve(&mut self) -> io::Result<()> {
+        // A client that does not read is waited for in `flush`, which looks around meanwhile.
+        self.connection.set_nonblocking(true)?;
         loop {
-            self.look_around()?;
+            self.look_around();
+            self.tell()?;
             let moved = self.drain()?;
             self.report()?;
             self.flush()?;
@@ -83,8 +91,8 @@ impl Stream {
         self.flush()
     }
 
-    /// Notices new generations: other names, other ports, other rules.
-    fn look_around(&mut self) -> io::Result<()> {
+    /// Notices new generations: other rules, and other ports of the same name.
+    fn look_around(&mut self) {
         let world = self.tap.hub.workers.snapshot();
         if self
             .tables
@@ -98,8 +106,8 @@ impl Stream {
             }
         }
         let view = self.tap.view.load();
-        if std::mem::replace(&mut self.told, view.generation) == view.generation {
-            return Ok(());
+        if std::mem::replace(&mut self.aimed, view.generation) == view.generation {
+            return;
         }
         let scope = self.tap.hub.row(self.tap.id).map(|row| row.capture.scope);
         // A pod that is gone is waited for: it may come back under its name.
@@ -107,6 +115,14 @@ impl Stream {
         if aim != self.tap.aim {
             self.tap.hub.aim(self.tap.id, &aim);
             self.tap.aim = aim;
+        }
+    }
+
+    /// Tells the client who is who now.
+    fn tell(&mut self) -> io::Result<()> {
+        let view = self.tap.view.load();
+        if std::mem::replace(&mut self.told, view.generation) == view.generation {
+            return Ok(());
         }
         Record::Directory(directory::of(&view.desired)).write(&mut self.out)
     }
@@ -137,18 +153,13 @@ impl Stream {
     }
 
     fn write(&mut self, sight: &Sight) -> io::Result<()> {
-        self.note.clear();
-        let judged = &sight.judged;
-        let mut parts = Parts(&mut self.note);
-        if let Some(state) = judged.state {
-            parts.add(format_args!("conntrack {state}"));
-        }
-        let table = self.tables.iter().find(|(of, _)| *of == judged.generation);
-        if let Some((_, table)) = table {
-            for said in judged.said.iter().flatten() {
-                parts.add(format_args!("{}", in_words(said, table)));
-            }
-        }
+        let mut tables = self.tables.iter();
+        let table = tables.find(|(of, _)| *of == sight.judged.generation);
+        words::write(
+            &mut self.note,
+            &sight.judged,
+            table.map(|(_, table)| &**table),
+        );
         let packet = Packet {
             time: self.epoch + sight.time.as_nanos(),
             wire_len: sight.wire_len,
@@ -173,8 +184,28 @@ impl Stream {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.connection.write_all(&self.out)?;
+        let mut written = 0;
+        while let Some(rest) = self.out.get(written..).filter(|rest| !rest.is_empty()) {
+            match self.connection.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(bytes) => written += bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_for_reader()?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
         self.out.clear();
+        Ok(())
+    }
+
+    /// Until the client reads on, or for a moment; what changes meanwhile is noticed.
+    fn wait_for_reader(&mut self) -> io::Result<()> {
+        let mut ask = [PollFd::new(self.connection.as_fd(), PollFlags::POLLOUT)];
+        match poll(&mut ask, PollTimeout::from(MOMENT_MS)) {
+            Ok(_) | Err(nix::Error::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.look_around();
         Ok(())
     }
 
@@ -193,34 +224,17 @@ impl Stream {
         match self.connection.read(&mut [0; 64]) {
             Ok(0) => Ok(true),
             Ok(_) => Ok(false), // nothing that is said now means anything
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(false),
+            Err(error) if is_nothing(error.kind()) => Ok(false),
             Err(error) => Err(error),
         }
     }
 }
 
+fn is_nothing(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Interrupted | ErrorKind::WouldBlock)
+}
+
 /// The place of a reason in the directory's list.
 fn index(reason: DropReason) -> u8 {
     reason as u8
-}
-
-/// Words with a separator between them.
-struct Parts<'a>(&'a mut String);
-
-impl Parts<'_> {
-    fn add(&mut self, part: std::fmt::Arguments<'_>) {
-        let separator = if self.0.is_empty() { "" } else { "; " };
-        // Writing to a string does not fail.
-        let _ = write!(self.0, "{separator}{part}");
-    }
-}
-
-fn in_words(said: &Said, table: &Table) -> String {
-    let answer = match (said.allowed, said.is_kept) {
-        (true, _) => "allowed",
-        (false, true) => "denied, but the flow is kept",
-        (false, false) => "denied",
-    };
-    let rule = table.describe(said.rule);
-    format!("{} {answer}: {rule}", said.direction)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cni_shim::capture::{Direction, Stage};
-use dataplane::{Counter, DropReason, Notebook};
+use dataplane::{Counter, DropReason, Notebook, Point, Points};
 use packet::bpf::{Pieces, Program};
 
 use super::aim::{Aim, Ends};
@@ -55,7 +55,7 @@ impl Tap {
         counts: Arc<Counts>,
     ) -> Self {
         let snap_len = wanted.snap_len.max(LEAST_NOTED);
-        let notebook = wanted.stages.need_a_walk();
+        let notebook = wanted.stages.points() != Points::default();
         Self {
             id,
             aim,
@@ -71,9 +71,13 @@ impl Tap {
         let is_reason = |reason: DropReason| self.wanted.reasons >> (reason as u8) & 1 != 0;
         self.wanted.stages.has(sight.stage)
             && sight.reason.is_none_or(is_reason)
-            && self
-                .aim
-                .means(sight.stage, sight.port, ends, self.wanted.direction)
+            && self.aim.means(sight.place(), ends, self.wanted.direction)
+    }
+
+    /// Whether only the walk says whether a frame is meant: by which port it leaves is not known before.
+    pub(super) fn looks_everywhere(&self) -> bool {
+        let points = self.wanted.stages.points();
+        self.aim.is_of_ports() && (points.has(Point::PostPolicy) || points.has(Point::PreEncap))
     }
 
     /// Copies a frame that is wanted, if the filter and the rings let it. Allocates nothing, waits for nobody.
@@ -95,10 +99,14 @@ impl Stages {
     }
 
     /// Stages inside the walk, which the caller of it does not see.
-    pub(super) fn need_a_walk(self) -> bool {
-        [Stage::PostPolicy, Stage::PreEncap, Stage::Drop]
-            .into_iter()
-            .any(|stage| self.has(stage))
+    pub(super) fn points(self) -> Points {
+        let points = [
+            (Stage::PostPolicy, Point::PostPolicy),
+            (Stage::PreEncap, Point::PreEncap),
+            (Stage::Drop, Point::Drop),
+        ];
+        let points = points.into_iter().filter(|(stage, _)| self.has(*stage));
+        points.map(|(_, point)| point).collect()
     }
 }
 

@@ -3,12 +3,12 @@
 use cni_shim::capture::Stage;
 use crossbeam_channel::Sender;
 use dataplane::{
-    Action, Counters, DropReason, Generation, Note, Notebook, Point, PortId, Punt, Seen, Time,
+    Action, Counters, DropReason, Note, Notebook, Point, Points, PortId, Punt, Seen, Snapshot, Time,
 };
 use packet::bpf::Pieces;
 use packet::{Frame, Offload, Protocol};
 
-use super::aim::{Aim, Ends};
+use super::aim::{Aim, Ends, Place};
 use super::flight_ring::FlightRing;
 use super::recorder::Recorder;
 use super::sight::{Judged, Sight, pieces, pieces_of};
@@ -44,6 +44,8 @@ pub(crate) struct Taps {
 pub(crate) struct Written {
     of: usize,
     pub(crate) notebook: Box<Notebook>,
+    /// What the taps want to be shown of the walk.
+    points: Points,
 }
 
 impl Taps {
@@ -64,9 +66,10 @@ impl Taps {
         !self.is_active
     }
 
-    /// Whether every frame at this port concerns a tap.
+    /// Whether every frame at this port may concern a tap.
     pub(crate) fn has_port(&self, port: PortId) -> bool {
-        self.list.iter().any(|tap| tap.aim.has_port(port))
+        let looks = |tap: &Tap| tap.aim.has_port(port) || tap.looks_everywhere();
+        self.list.iter().any(|tap| looks(tap))
     }
 
     /// Whether the frame's addresses may concern a tap: sometimes yes when they do not, never no when they do.
@@ -120,14 +123,39 @@ impl Taps {
         }
     }
 
-    /// A frame was dropped outside of the walk.
+    /// A frame that came by this port was dropped outside of the walk, on its way to that one.
     #[cold]
-    pub(crate) fn dropped(&mut self, now: Time, port: PortId, reason: DropReason, frame: &Frame) {
+    pub(crate) fn dropped(
+        &mut self,
+        now: Time,
+        port: PortId,
+        toward: Option<PortId>,
+        reason: DropReason,
+        frame: &Frame,
+    ) {
+        self.lost(now, port, reason, frame, |sight| sight.toward = toward);
+    }
+
+    /// A frame that waited to leave by this port did not.
+    #[cold]
+    pub(crate) fn unsent(&mut self, now: Time, port: PortId, reason: DropReason, frame: &Frame) {
+        self.lost(now, port, reason, frame, |sight| sight.is_leaving = true);
+    }
+
+    fn lost(
+        &mut self,
+        now: Time,
+        port: PortId,
+        reason: DropReason,
+        frame: &Frame,
+        place: impl FnOnce(&mut Sight),
+    ) {
         self.record(now, Stage::Drop, port, Some(reason), frame);
-        let sight = Sight {
+        let mut sight = Sight {
             reason: Some(reason),
             ..Sight::new(now, Stage::Drop, port)
         };
+        place(&mut sight);
         self.offer(sight, pieces_of(frame), frame.offload);
     }
 
@@ -156,35 +184,65 @@ impl Taps {
     /// The notebook for the walk of this frame, if a tap asks for it. Give it back by [`Taps::noted`].
     pub(crate) fn notebook(&mut self, port: PortId, frame: &Frame) -> Option<Written> {
         let ends = Ends::of(frame.packet());
-        let concerns =
-            |tap: &Tap| tap.notebook.is_some() && tap.aim.means(Stage::Rx, port, ends, None);
+        let place = Place {
+            came: Some(port),
+            leaves: None,
+        };
+        let concerns = |tap: &Tap| {
+            let is_meant = || tap.looks_everywhere() || tap.aim.means(place, ends, None);
+            tap.notebook.is_some() && is_meant()
+        };
+        let mut points = Points::default();
         let concerned = self.list.iter_mut().enumerate();
         let concerned = concerned.filter(|(_, tap)| concerns(tap));
+        let concerned =
+            concerned.inspect(|(_, tap)| points = points.and(tap.wanted.stages.points()));
         let (of, tap) = concerned.max_by_key(|(_, tap)| tap.wanted.snap_len)?;
-        let notebook = tap.notebook.take()?;
-        Some(Written { of, notebook })
+        let mut notebook = tap.notebook.take()?;
+        notebook.want(points);
+        Some(Written {
+            of,
+            notebook,
+            points,
+        })
+    }
+
+    /// Whether the last walk was written down.
+    #[cfg(test)]
+    pub(crate) fn has_written(&self) -> bool {
+        let mut books = self.list.iter().filter_map(|tap| tap.notebook.as_ref());
+        books.any(|notebook| !notebook.notes().is_empty())
+    }
+
+    /// Gives it back where nothing was written.
+    pub(crate) fn not_noted(&mut self, walk: Written) {
+        self.list[walk.of].notebook = Some(walk.notebook);
     }
 
     /// A walk of a frame that came by this port was written down.
-    pub(crate) fn noted(&mut self, now: Time, port: PortId, under: Generation, walk: Written) {
-        let Written { of, notebook } = walk;
-        let judged = Judged::of(under, notebook.notes());
-        let at = |stage, reason| Sight {
+    pub(crate) fn noted(&mut self, now: Time, port: PortId, world: &Snapshot, walk: Written) {
+        let notebook = &walk.notebook;
+        let judged = Judged::of(world.generation, notebook.notes());
+        let at = |stage| Sight {
             judged,
-            reason,
             ..Sight::new(now, stage, port)
         };
+        let passes = |stage| Sight {
+            toward: way(world, notebook),
+            ..at(stage)
+        };
         if let Some(seen) = notebook.at(Point::PostPolicy) {
-            self.offer_seen(at(Stage::PostPolicy, None), seen);
+            self.offer_seen(passes(Stage::PostPolicy), seen);
         }
         let before_encap = notebook.at(Point::PreEncap);
-        if let Some(seen) = before_encap.filter(|_| is_encapsulated(&notebook)) {
-            self.offer_seen(at(Stage::PreEncap, None), seen);
+        if let Some(seen) = before_encap.filter(|_| is_encapsulated(world, notebook)) {
+            self.offer_seen(passes(Stage::PreEncap), seen);
         }
-        if let (Some(seen), Some(reason)) = (notebook.at(Point::Drop), notebook.refused()) {
-            self.offer_seen(at(Stage::Drop, Some(reason)), seen);
+        if let (Some(seen), reason @ Some(_)) = (notebook.at(Point::Drop), notebook.refused()) {
+            let sight = at(Stage::Drop);
+            self.offer_seen(Sight { reason, ..sight }, seen);
         }
-        self.list[of].notebook = Some(notebook);
+        self.not_noted(walk);
     }
 
     fn offer_seen(&mut self, sight: Sight, seen: &Seen) {
@@ -241,12 +299,26 @@ impl Taps {
     }
 }
 
+impl Written {
+    /// Whether nobody asks for more of the walk than whether it ends in a drop.
+    pub(crate) fn is_for_drops(&self) -> bool {
+        self.points == [Point::Drop].into_iter().collect()
+    }
+}
+
+/// The port the packet is to leave by.
+fn way(world: &Snapshot, notebook: &Notebook) -> Option<PortId> {
+    notebook.notes().iter().find_map(|note| match note {
+        Note::Route { adjacency, .. } => Some(world.adjacency(*adjacency).port),
+        _ => None,
+    })
+}
+
 /// Whether the packet, or what it is cut into, gets an outer header.
-fn is_encapsulated(notebook: &Notebook) -> bool {
-    notebook.notes().iter().any(|note| {
-        matches!(
-            note,
-            Note::Encapsulated { .. } | Note::Ended(Action::Punt(Punt::Cut(_)))
-        )
+fn is_encapsulated(world: &Snapshot, notebook: &Notebook) -> bool {
+    notebook.notes().iter().any(|note| match note {
+        Note::Encapsulated { .. } => true,
+        Note::Ended(Action::Punt(Punt::Cut(way))) => world.adjacency(*way).tunnel.is_some(),
+        _ => false,
     })
 }

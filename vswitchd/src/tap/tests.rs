@@ -2,17 +2,19 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cni_shim::capture::Stage;
+use cni_shim::capture::{Capture, Direction, Scope, Stage};
 use crossbeam_channel::{Receiver, bounded};
 use dataplane::{DropReason, PortId, Snapshot, Time};
 
 use super::aim::Aim;
 use super::flight_ring::FlightRing;
-use super::hub::Workers;
+use super::hub::{TapError, Workers, wanted};
 use super::recorder::Recorder;
 use super::rings::{Outlet, rings};
 use super::tap::{Counts, Tap, Wanted};
 use super::{Hub, Order};
+
+mod follow;
 
 struct Nobody;
 
@@ -103,16 +105,34 @@ pub(crate) struct Reader {
 impl Reader {
     /// A tap that looks everywhere at a pod, or at a port.
     pub(crate) fn tap(port: PortId, pod: Option<Ipv4Addr>, snap_len: usize) -> (Order, Self) {
+        Self::tap_of(Aim::at(port, pod), snap_len, &Stage::ALL, None)
+    }
+
+    /// A tap on a pod, or on a port, at these stages, one way only.
+    pub(crate) fn tap_at(
+        port: PortId,
+        pod: Option<Ipv4Addr>,
+        stages: &[Stage],
+        direction: Option<Direction>,
+    ) -> (Order, Self) {
+        Self::tap_of(Aim::at(port, pod), 64, stages, direction)
+    }
+
+    fn tap_of(
+        aim: Aim,
+        snap_len: usize,
+        stages: &[Stage],
+        direction: Option<Direction>,
+    ) -> (Order, Self) {
         let (inlet, outlet) = rings();
         let counts = Arc::<Counts>::default();
         let wanted = Wanted {
-            stages: Stage::ALL.into_iter().collect(),
+            stages: stages.iter().copied().collect(),
             reasons: u128::MAX,
-            direction: None,
+            direction,
             filter: None,
             snap_len,
         };
-        let aim = Aim::at(port, pod);
         let tap = Tap::new(1, aim, wanted, inlet, Arc::clone(&counts));
         (Order::Add(Box::new(tap)), Self { outlet, counts })
     }
@@ -131,4 +151,40 @@ impl Reader {
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.counts.matched.get(), self.counts.lost.get())
     }
+}
+
+fn capture(stages: &[Stage], reasons: &[&str], snap_len: u32) -> Capture {
+    Capture {
+        scope: Scope::All,
+        stages: stages.to_vec(),
+        reasons: reasons.iter().map(ToString::to_string).collect(),
+        direction: None,
+        filter: Vec::new(),
+        expression: String::new(),
+        snap_len,
+    }
+}
+
+#[test]
+fn a_snap_length_of_zero_is_the_whole_frame() {
+    let most = |snap_len| {
+        wanted(&capture(&[Stage::Rx], &[], snap_len))
+            .unwrap()
+            .snap_len
+    };
+    assert_eq!(most(0), 14 + packet::frame::MAX_PACKET);
+    assert_eq!(most(u32::MAX), most(0));
+    assert_eq!(most(1), 1);
+}
+
+#[test]
+fn a_reason_without_the_stage_of_drops_is_refused() {
+    let refused = |stages: &[Stage]| wanted(&capture(stages, &["policy_ingress"], 64));
+    let error = refused(&[Stage::Rx, Stage::Tx]).unwrap_err();
+    assert!(matches!(error, TapError::Senseless(_)), "{error}");
+    assert!(
+        error.to_string().contains("drop among the stages"),
+        "{error}"
+    );
+    assert!(refused(&[Stage::Rx, Stage::Drop]).is_ok());
 }

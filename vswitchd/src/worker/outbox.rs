@@ -159,7 +159,7 @@ impl Outbox {
                     reason => {
                         self.lose(counters, reason, 1);
                         if !taps.is_empty() {
-                            taps.dropped(clock.now(), id, reason, &self.pending[done]);
+                            taps.unsent(clock.now(), id, reason, &self.pending[done]);
                         }
                         done += 1;
                     }
@@ -177,7 +177,7 @@ impl Outbox {
         self.lose(counters, DropReason::DeviceFull, given_up);
         if !taps.is_empty() {
             for frame in &self.pending[kept..] {
-                taps.dropped(clock.now(), id, DropReason::DeviceFull, frame);
+                taps.unsent(clock.now(), id, DropReason::DeviceFull, frame);
             }
         }
         pool.extend(self.pending.drain(kept..));

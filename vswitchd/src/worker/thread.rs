@@ -274,7 +274,7 @@ impl Worker {
             port.counters.drops.from(reason).add(1);
         }
         if let Err(reason) = cut {
-            self.show_loss(reason, from, frame);
+            self.show_loss(reason, from, None, frame);
         }
         for (mut piece, action) in pieces {
             self.act(world, now, from, action, &mut piece);
@@ -427,7 +427,7 @@ impl Worker {
         let counters = self.parts.local.counters();
         counters.drop_many(DropReason::NoPort, pending.len() as u64);
         for frame in &pending {
-            self.show_loss(DropReason::NoPort, id, frame);
+            self.show_unsent(DropReason::NoPort, id, frame);
         }
         self.pool.extend(pending);
         self.dirty.retain(|dirty| *dirty != id);

@@ -2,12 +2,13 @@
 
 use cni_shim::capture::Stage;
 use dataplane::{
-    Action, Arrived, DropReason, PortId, Snapshot, Time, forward, observe, observe_resumed, resume,
+    Action, Arrived, DropReason, PortId, Snapshot, Time, forward, observe, observe_resumed,
+    observe_unsettled, resume,
 };
 use packet::Frame;
 
 use super::Worker;
-use crate::tap::Order;
+use crate::tap::{Order, Written};
 use crate::worker::UPLINK;
 
 impl Worker {
@@ -43,10 +44,22 @@ impl Worker {
         let Some(mut walk) = self.taps.notebook(id, frame) else {
             return forward(world, local, now, id, frame);
         };
+        let observe = match walk.is_for_drops() {
+            true => observe_unsettled,
+            false => observe,
+        };
         let action = observe(world, local, now, id, frame, &mut walk.notebook);
-        let seen = self.parts.clock.now();
-        self.taps.noted(seen, id, world.generation, walk);
+        self.show_walk(world, id, walk);
         action
+    }
+
+    /// Shows the taps what was written. The short way writes nothing.
+    fn show_walk(&mut self, world: &Snapshot, from: PortId, walk: Written) {
+        if walk.notebook.notes().is_empty() {
+            return self.taps.not_noted(walk);
+        }
+        let seen = self.parts.clock.now();
+        self.taps.noted(seen, from, world, walk);
     }
 
     /// Goes on with a frame that another worker took in.
@@ -94,8 +107,7 @@ impl Worker {
             return resume(world, local, now, arrived, frame);
         };
         let action = observe_resumed(world, local, now, arrived, frame, &mut walk.notebook);
-        let seen = self.parts.clock.now();
-        self.taps.noted(seen, port, world.generation, walk);
+        self.show_walk(world, port, walk);
         action
     }
 
@@ -117,7 +129,7 @@ impl Worker {
     /// The kernel was given a packet to carry by the uplink.
     pub(super) fn show_carried(&mut self, is_taken: bool, from: PortId, frame: &Frame) {
         if !is_taken {
-            self.show_loss(DropReason::UnresolvedNextHop, from, frame);
+            self.show_loss(DropReason::UnresolvedNextHop, from, None, frame);
         } else if self.taps.may_see(UPLINK) {
             let now = self.parts.clock.now();
             self.taps.sent(now, UPLINK, std::slice::from_ref(frame));
@@ -134,14 +146,28 @@ impl Worker {
         frame: &Frame,
     ) {
         self.parts.local.count_drops(reason, Some(from), toward, 1);
-        self.show_loss(reason, from, frame);
+        self.show_loss(reason, from, toward, frame);
     }
 
     /// The same, where it was counted already.
-    pub(super) fn show_loss(&mut self, reason: DropReason, port: PortId, frame: &Frame) {
+    pub(super) fn show_loss(
+        &mut self,
+        reason: DropReason,
+        port: PortId,
+        toward: Option<PortId>,
+        frame: &Frame,
+    ) {
         if !self.taps.is_empty() {
             let now = self.parts.clock.now();
-            self.taps.dropped(now, port, reason, frame);
+            self.taps.dropped(now, port, toward, reason, frame);
+        }
+    }
+
+    /// A frame that waited to leave by this port cannot any more.
+    pub(super) fn show_unsent(&mut self, reason: DropReason, port: PortId, frame: &Frame) {
+        if !self.taps.is_empty() {
+            let now = self.parts.clock.now();
+            self.taps.unsent(now, port, reason, frame);
         }
     }
 }

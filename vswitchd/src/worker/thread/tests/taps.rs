@@ -1,7 +1,7 @@
 //! What a tap is shown of frames that a worker takes, drops and cannot send, and what that costs in memory.
 
 use allocation_counter::measure;
-use cni_shim::capture::Stage;
+use cni_shim::capture::{Direction, Stage};
 
 use crate::tap::{Reader, Watch};
 
@@ -166,5 +166,81 @@ fn a_frame_that_another_worker_took_in_is_recorded_where_it_dies() {
         let held = Watch::take(|order| desk.worker.taps.obey(order));
         let dropped = (Stage::Drop, Some(DropReason::NoPort));
         assert_eq!(held, [(Stage::Rx, None), dropped]);
+    });
+}
+
+/// What pod B answers with.
+fn answer(src_port: u16) -> Frame {
+    let packet = build::udp(B.1, A.1, 53, src_port, b"!");
+    Frame::from_ethernet(&build::ethernet(mac(B.1), GATEWAY_MAC, &packet))
+}
+
+impl Desk {
+    /// A flow that both ends have spoken in, so that its packets take the short way.
+    fn settle(&mut self, src_port: u16) {
+        for _ in 0..4 {
+            self.send(&[udp(src_port, 100)]);
+            assert_eq!(self.b.tx_batch(&[answer(src_port)]).unwrap(), 1);
+            self.turn();
+        }
+    }
+}
+
+#[test]
+fn who_wants_drops_leaves_settled_flows_on_the_short_way() {
+    netlink::testing::isolated(|| {
+        for stages in [
+            &[Stage::Drop][..],
+            &[Stage::Rx, Stage::Tx, Stage::Drop],
+            &[Stage::PostPolicy],
+        ] {
+            let mut desk = Desk::new(world(None), 1, WIDE);
+            let (order, mut reader) = Reader::tap_at(B.0, Some(B.1), stages, None);
+            desk.worker.taps.obey(order);
+            desk.send(&[udp(1, 100)]);
+            assert!(desk.worker.taps.has_written(), "the first of a flow");
+            desk.settle(1);
+            let is_long = stages == [Stage::PostPolicy];
+            assert_eq!(desk.worker.taps.has_written(), is_long, "{stages:?}");
+            let seen = reader.read();
+            let shown = |stage| count(&seen, stage, None);
+            assert!(seen.iter().all(|(stage, ..)| stages.contains(stage)));
+            assert!(stages == [Stage::Drop] || shown(stages[0]) == 9, "{seen:?}");
+        }
+    });
+}
+
+#[test]
+fn the_port_it_leaves_by_is_meant_inside_the_walk_too() {
+    netlink::testing::isolated(|| {
+        for (port, direction, expected) in [
+            (B.0, None, 2),
+            (B.0, Some(Direction::Out), 2),
+            (B.0, Some(Direction::In), 0),
+            (A.0, Some(Direction::In), 2),
+            (A.0, Some(Direction::Out), 0),
+        ] {
+            let mut desk = Desk::new(world(None), 1, WIDE);
+            let (order, mut reader) = Reader::tap_at(port, None, &[Stage::PostPolicy], direction);
+            desk.worker.taps.obey(order);
+            desk.send(&[udp(1, 100), udp(2, 100)]);
+            let seen = count(&reader.read(), Stage::PostPolicy, None);
+            assert_eq!(seen, expected, "{port} {direction:?}");
+        }
+    });
+}
+
+#[test]
+fn what_a_device_refuses_is_a_loss_on_the_way_out() {
+    netlink::testing::isolated(|| {
+        for (direction, expected) in [(Direction::Out, 1), (Direction::In, 0)] {
+            let narrow = MemoryConfig { mtu: 500, ..WIDE };
+            let mut desk = Desk::new(world(None), 1, narrow);
+            let (order, mut reader) = Reader::tap_at(B.0, None, &[Stage::Drop], Some(direction));
+            desk.worker.taps.obey(order);
+            desk.send(&[udp(1, 1000)]);
+            let seen = count(&reader.read(), Stage::Drop, Some(DropReason::DeviceError));
+            assert_eq!(seen, expected, "{direction:?}");
+        }
     });
 }
