@@ -66,7 +66,7 @@ fn web(namespace: &str, number: u32) -> Workload {
 /// A worker that sees very many frames at once, and remembers what taps are aimed at.
 struct Busy {
     snapshot: Arc<Snapshot>,
-    taps: Mutex<Vec<Box<Tap>>>,
+    taps: Mutex<Vec<Tap>>,
     aims: Arc<Mutex<Vec<Aim>>>,
 }
 
@@ -83,7 +83,7 @@ impl Workers for Busy {
                     let (link, packet) = (&[0; 14], &[0x45; 400]);
                     tap.copy(sight, Pieces { link, packet });
                 }
-                self.taps.lock().unwrap().push(tap);
+                self.taps.lock().unwrap().push(*tap);
             }
             Order::Aim(_, aim) => self.aims.lock().unwrap().push(aim),
             _ => {}
