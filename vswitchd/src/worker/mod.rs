@@ -10,6 +10,7 @@
 mod clock;
 mod command;
 mod crew;
+mod describe;
 mod encapsulation;
 mod flow_recorder;
 mod inbox;

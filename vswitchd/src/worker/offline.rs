@@ -2,9 +2,9 @@
 
 use dataplane::{Generation, Snapshot};
 
+use super::describe::describe;
 use super::limits::Limits;
 use super::policy::PolicyInForce;
-use super::publish::describe;
 use crate::control::DesiredState;
 
 /// What would be published for this state. `host_mtu_bytes` is the host port's.

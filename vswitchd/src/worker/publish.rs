@@ -6,32 +6,27 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use dataplane::conntrack::{State, Timeouts};
-use dataplane::{
-    Description, Event, Generation, Local, LocalConfig, PeerDescription, UplinkDescription,
-    WorkerId, WorkloadDescription,
-};
-use ipnet::Ipv4Net;
+use dataplane::{Event, Generation, Local, LocalConfig, WorkerId};
 use port::{PortIo, RawIp, TunConfig, TunPort, Waker};
 
 use super::clock::Clock;
 use super::command::Command;
 use super::crew::Crew;
+use super::describe::{HOST_INTERFACE, closed, describe};
 use super::encapsulation::Help;
 use super::flow_recorder::FlowRecorder;
 use super::inbox::Inbox;
 use super::limits::Limits;
 use super::live::LiveWorkers;
 use super::policy::PolicyInForce;
-use super::ports::{self, HOST, Ports, UPLINK};
+use super::ports::{self, HOST, Ports};
 use super::shared::{Retired, Shared};
 use super::thread::{Parts, Worker};
 use crate::config;
-use crate::control::{DesiredState, Encapsulation, Peer, PublishError, Publisher};
+use crate::control::{DesiredState, PublishError, Publisher};
 use crate::metrics::Meters;
 use crate::tap::Hub;
 
-/// The host port's device, by Calico's name.
-const HOST_INTERFACE: &str = "tunl0";
 /// After a start, connections are picked up from the middle by either end.
 const PICK_UP: Duration = Duration::from_secs(120);
 /// A worker that has not taken a snapshot over by then hangs.
@@ -109,46 +104,22 @@ impl Switch {
             mtu: config.host_mtu_bytes.into(),
             queues: count,
         })?;
-        let failed = |worker, source| SwitchError::Thread { worker, source };
         let wakers = (0..count)
             .map(|_| Waker::new())
             .collect::<Result<Vec<_>, _>>();
-        let wakers = wakers.map_err(|source| failed(0, source))?;
+        let wakers = wakers.map_err(|source| SwitchError::Thread { worker: 0, source })?;
         let policy = PolicyInForce::new(config.policy);
-        let first = dataplane::compile(
-            &closed(state, config.host_mtu_bytes),
-            policy.table(),
-            Generation(1),
-        );
+        let first = closed(state, config.host_mtu_bytes);
+        let first = dataplane::compile(&first, policy.table(), Generation(1));
         let shared = Arc::new(Shared::new(first, wakers.clone()));
-        let inboxes: Arc<[Inbox]> = wakers.iter().cloned().map(Inbox::new).collect();
-        let (events, noticed) = crossbeam_channel::bounded(256);
         let clock = Clock::start();
         if let Some(recorder) = &config.flow_recorder {
             recorder.begin();
             recorder.keep(Generation(1), &policy.table());
         }
-        let (mut commands, mut threads) = (Vec::new(), Vec::new());
-        for index in 0..count {
-            let (sender, receiver) = crossbeam_channel::unbounded();
-            let local = local(config, index, count, clock, &shared);
-            let parts = Parts {
-                index,
-                local: local.map_err(|source| failed(index, source))?,
-                shared: Arc::clone(&shared),
-                inboxes: Arc::clone(&inboxes),
-                commands: receiver,
-                events: events.clone(),
-                raw: Arc::clone(&raw),
-                clock,
-                spin: config.spin,
-            };
-            let worker = Worker::new(parts).map_err(|source| failed(index, source))?;
-            let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-            let thread = thread.spawn(|| worker.run());
-            threads.push(thread.map_err(|source| failed(index, source))?);
-            commands.push(sender);
-        }
+        let (events, noticed) = crossbeam_channel::bounded(256);
+        let crew = start_workers(config, &shared, &raw, clock, &events)?;
+        let (commands, threads): (Vec<_>, Vec<_>) = crew.into_iter().unzip();
         let registry = Arc::default();
         let help = Help::new(config.kernel_encapsulation);
         let ports = Ports::new(
@@ -259,6 +230,39 @@ impl Drop for Switch {
     }
 }
 
+/// Where a worker takes its orders, and its thread.
+type Started = (Sender<Command>, JoinHandle<()>);
+
+/// Starts a worker for each waker of `shared`.
+fn start_workers(
+    config: &SwitchConfig,
+    shared: &Arc<Shared>,
+    raw: &Arc<RawIp>,
+    clock: Clock,
+    events: &Sender<Event>,
+) -> Result<Vec<Started>, SwitchError> {
+    let inboxes: Arc<[Inbox]> = shared.wakers.iter().cloned().map(Inbox::new).collect();
+    let start = |index| -> std::io::Result<_> {
+        let (sender, commands) = crossbeam_channel::unbounded();
+        let worker = Worker::new(Parts {
+            index,
+            local: local(config, index, inboxes.len(), clock, shared)?,
+            shared: Arc::clone(shared),
+            inboxes: Arc::clone(&inboxes),
+            commands,
+            events: events.clone(),
+            raw: Arc::clone(raw),
+            clock,
+            spin: config.spin,
+        })?;
+        let thread = std::thread::Builder::new().name(format!("worker-{index}"));
+        Ok((sender, thread.spawn(|| worker.run())?))
+    };
+    (0..inboxes.len())
+        .map(|worker| start(worker).map_err(|source| SwitchError::Thread { worker, source }))
+        .collect()
+}
+
 fn local(
     config: &SwitchConfig,
     index: usize,
@@ -305,81 +309,4 @@ pub(crate) fn timeouts(wanted: &config::Timeouts) -> Timeouts {
         timeouts.set(state, timeout);
     }
     timeouts
-}
-
-/// A node without uplink, peers or pods: what workers have until the first
-/// publication.
-fn closed(state: &DesiredState, host_mtu_bytes: u16) -> Description {
-    Description {
-        address: state.node.address.addr(),
-        tunnel_address: state.node.tunnel_address,
-        local_addresses: state.node.local_addresses.clone(),
-        host_port: HOST,
-        host_name: HOST_INTERFACE.to_owned(),
-        host_mtu_bytes,
-        uplink: None,
-        pools: state.pools.iter().map(|pool| pool.cidr).collect(),
-        routable_pools: state
-            .pools
-            .iter()
-            .filter(|pool| !pool.nat_outgoing)
-            .map(|pool| pool.cidr)
-            .collect(),
-        own_blocks: state.blocks.clone(),
-        peers: Vec::new(),
-        workloads: Vec::new(),
-    }
-}
-
-pub(super) fn describe(state: &DesiredState, limits: &Limits, host_mtu_bytes: u16) -> Description {
-    Description {
-        uplink: Some(UplinkDescription {
-            port: UPLINK,
-            name: state.uplink.name.clone(),
-            mac: state.uplink.mac,
-            mtu_bytes: to_u16(state.uplink.mtu_bytes),
-        }),
-        peers: state.peers.values().map(describe_peer).collect(),
-        workloads: state
-            .workloads
-            .values()
-            .map(|workload| {
-                let kept = limits.of(workload);
-                WorkloadDescription {
-                    port: ports::workload_port(workload.slot),
-                    name: workload.host_interface.clone(),
-                    address: workload.address,
-                    mac: workload.mac,
-                    mtu_bytes: to_u16(workload.mtu_bytes),
-                    since: kept.since,
-                    egress_limit: kept.egress,
-                    ingress_limit: kept.ingress,
-                }
-            })
-            .collect(),
-        ..closed(state, host_mtu_bytes)
-    }
-}
-
-fn describe_peer(peer: &Peer) -> PeerDescription {
-    let blocks = |wanted: Encapsulation| -> Vec<Ipv4Net> {
-        let routes = peer.routes.iter();
-        routes
-            .filter(|route| route.encapsulation == wanted)
-            .map(|route| route.block)
-            .collect()
-    };
-    PeerDescription {
-        name: peer.name.clone(),
-        address: peer.address.addr(),
-        tunneled_blocks: blocks(Encapsulation::Ipip),
-        plain_blocks: blocks(Encapsulation::Plain),
-        next_hop_mac: peer.next_hop.mac,
-        path_mtu_bytes: Some(to_u16(peer.path_mtu_bytes)),
-    }
-}
-
-/// Sizes beyond IPv4's largest packet do not exist for us.
-fn to_u16(bytes: u32) -> u16 {
-    u16::try_from(bytes).unwrap_or(u16::MAX)
 }
