@@ -15,7 +15,7 @@ use dataplane::{
     compile,
 };
 use packet::{MacAddr, build};
-use port::{Link, MemoryConfig, MemoryPort, Waker};
+use port::{Link, MemoryConfig, MemoryPort, PortIo, Waker};
 
 use super::*;
 
