@@ -5,11 +5,13 @@
 //! object a line back; a connection carries as many exchanges as its client likes.
 //!
 //! - [`protocol`]: what is said ([`Request`], [`Response`]) and how it is framed.
+//! - [`calendar`]: days as dates, for logs.
 //! - [`capture`]: what a capture asks for, and the records that come back.
 //! - [`client`]: a small blocking [`Client`].
 //! - [`names`]: the host interface's name, derived as Calico derives it.
 #![forbid(unsafe_code)]
 
+pub mod calendar;
 pub mod capture;
 pub mod client;
 pub mod names;
