@@ -19,6 +19,8 @@ pub enum Filter {
     /// Every frame that arrives: a workload's port.
     #[default]
     Everything,
+    /// Every frame but untagged IPv4: what a workload's port behind tc does not hear.
+    NotIpv4,
     /// Untagged ARP, whoever it is addressed to: for asking who else has an address.
     Arp,
     /// The uplink: untagged IPv4 frames addressed to this host that carry IPIP, or an ICMP fragmentation-needed
@@ -42,6 +44,16 @@ impl Filter {
             Self::Everything => vec![
                 load_packet_type(),
                 if_equal(libc::PACKET_OUTGOING.into(), 0, 1),
+                DROP,
+                KEEP,
+            ],
+            Self::NotIpv4 => vec![
+                load_packet_type(),
+                if_equal(libc::PACKET_OUTGOING.into(), 4, 0),
+                load_vlan_present(),
+                if_equal(0, 0, 3),
+                load_ethertype(),
+                if_equal(libc::ETH_P_IP as u32, 0, 1),
                 DROP,
                 KEEP,
             ],

@@ -29,6 +29,9 @@ pub struct PacketConfig<'a> {
     pub interface: &'a str,
     /// Which frames to receive.
     pub filter: Filter,
+    /// Hear IPv4 alone, and that after tc's ingress hook instead of before it: not what a program there takes for itself.
+    /// A frame whose 802.1Q tag names no VLAN of the host's arrives without the tag, unless that program refuses it.
+    pub behind_tc: bool,
     /// Share the interface with other sockets; `None` = receive everything that passes the filter.
     pub fanout: Option<Fanout>,
     /// Send past the queueing discipline (`PACKET_QDISC_BYPASS`): faster, but a `tbf` on the interface is not

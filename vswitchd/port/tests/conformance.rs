@@ -165,6 +165,7 @@ fn packet_port(interface: &str) -> PacketPort {
     let config = PacketConfig {
         interface,
         filter: Filter::Everything,
+        behind_tc: false,
         fanout: None,
         qdisc_bypass: false,
         encapsulator: None,
@@ -223,6 +224,7 @@ fn packet_ports_past_the_qdisc_conform() {
             let config = PacketConfig {
                 interface,
                 filter,
+                behind_tc: false,
                 fanout: None,
                 qdisc_bypass: true,
                 encapsulator: None,

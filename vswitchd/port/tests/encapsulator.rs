@@ -55,6 +55,7 @@ fn open(interface: &str, encapsulator: Option<Arc<Encapsulator>>) -> PacketPort 
     let config = PacketConfig {
         interface,
         filter: Filter::Everything,
+        behind_tc: false,
         fanout: None,
         qdisc_bypass: false,
         encapsulator,

@@ -18,6 +18,7 @@ fn open(interface: &str, fanout: Option<Fanout>) -> PacketPort {
     let config = PacketConfig {
         interface,
         filter: Filter::Everything,
+        behind_tc: false,
         fanout,
         qdisc_bypass: false,
         encapsulator: None,

@@ -61,6 +61,7 @@ fn watch(interface: &str) -> PacketPort {
     let config = PacketConfig {
         interface,
         filter,
+        behind_tc: false,
         fanout: None,
         qdisc_bypass: false,
         encapsulator: None,

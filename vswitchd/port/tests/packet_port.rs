@@ -16,6 +16,7 @@ fn open(interface: &str, filter: Filter) -> PacketPort {
     let config = PacketConfig {
         interface,
         filter,
+        behind_tc: false,
         fanout: None,
         qdisc_bypass: true,
         encapsulator: None,
@@ -148,6 +149,7 @@ fn super_segments_in_ipip_wait_for_a_slow_device_and_lose_nothing() {
         let config = PacketConfig {
             interface: "left",
             filter: Filter::Everything,
+            behind_tc: false,
             fanout: None,
             qdisc_bypass: false,
             encapsulator: None,
@@ -365,6 +367,7 @@ fn frames_sent_by_the_host_are_not_received() {
         let config = PacketConfig {
             interface: "left",
             filter: Filter::Everything,
+            behind_tc: false,
             fanout: Some(member),
             qdisc_bypass: false,
             encapsulator: None,
@@ -389,6 +392,56 @@ fn frames_sent_by_the_host_are_not_received() {
             assert_eq!(receive_waiting(port), []);
         }
     });
+}
+
+/// What a port behind tc does not hear, another one does: together every frame once. The tag of a VLAN that the host does
+/// not have is lost behind tc, so such a frame is heard twice where no program refuses it.
+#[test]
+fn behind_tc_ipv4_is_heard_and_by_another_port_all_else() {
+    namespace::alone(
+        "behind_tc_ipv4_is_heard_and_by_another_port_all_else",
+        || {
+            namespace::veth("left", "right");
+            let mut left = open("left", Filter::Everything);
+            let ipv4 = frames::on(Link::Ethernet, frames::udp(1, 40));
+            let [mut arp, mut ipv6] = [ipv4.bytes().to_vec(), ipv4.bytes().to_vec()];
+            arp[12..14].copy_from_slice(&[0x08, 0x06]);
+            ipv6[12..14].copy_from_slice(&[0x86, 0xdd]);
+            let tagged = [&ipv4.bytes()[..12], &[0x81, 0, 0, 5], &ipv4.bytes()[12..]].concat();
+            let behind = PacketConfig {
+                interface: "right",
+                filter: Filter::Everything,
+                behind_tc: true,
+                fanout: Some(port::Fanout {
+                    group: 1,
+                    members: 1,
+                }),
+                qdisc_bypass: false,
+                encapsulator: None,
+                batch: 8,
+            };
+            let mut behind = PacketPort::open(&behind).expect("a packet port");
+            let mut beside = open("right", Filter::NotIpv4);
+            let others = [arp, ipv6, tagged.clone()].map(|bytes| Frame::from_ethernet(&bytes));
+            send_all(&mut left, slice::from_ref(&ipv4));
+            send_all(&mut left, &others);
+            let heard = receive(&mut beside, 3);
+            assert!(
+                heard
+                    .iter()
+                    .map(Frame::bytes)
+                    .eq(others.iter().map(Frame::bytes))
+            );
+            let heard = receive(&mut behind, 2);
+            assert_eq!(heard[0].bytes(), ipv4.bytes());
+            assert_eq!(heard[1].bytes(), ipv4.bytes(), "it has lost its tag");
+            // What they send themselves, neither hears.
+            send_all(&mut behind, slice::from_ref(&ipv4));
+            assert_eq!(receive(&mut left, 1)[0].bytes(), ipv4.bytes());
+            assert_eq!(receive_waiting(&mut behind), []);
+            assert_eq!(receive_waiting(&mut beside), []);
+        },
+    );
 }
 
 #[test]
@@ -483,6 +536,7 @@ fn an_interface_that_is_not_there_is_named() {
     let config = PacketConfig {
         interface: "nosuch0",
         filter: Filter::Everything,
+        behind_tc: false,
         fanout: None,
         qdisc_bypass: false,
         encapsulator: None,

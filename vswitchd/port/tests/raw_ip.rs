@@ -35,6 +35,7 @@ fn watch() -> PacketPort {
     let config = PacketConfig {
         interface: "eth0",
         filter,
+        behind_tc: false,
         fanout: None,
         qdisc_bypass: false,
         encapsulator: None,

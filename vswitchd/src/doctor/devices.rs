@@ -13,6 +13,7 @@ pub(super) fn examine() -> Vec<Finding> {
     let loopback = PacketConfig {
         interface: "lo",
         filter: Filter::Everything,
+        behind_tc: false,
         fanout: None,
         qdisc_bypass: false,
         encapsulator: None,

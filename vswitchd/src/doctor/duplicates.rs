@@ -71,6 +71,7 @@ fn others(uplink: &str, address: Ipv4Addr, mac: MacAddr) -> io::Result<Option<Ma
     let config = PacketConfig {
         interface: uplink,
         filter: Filter::Arp,
+        behind_tc: false,
         fanout: None,
         qdisc_bypass: false,
         encapsulator: None,

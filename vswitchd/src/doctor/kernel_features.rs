@@ -31,6 +31,7 @@ fn probe_fan_out() -> Option<port::Error> {
     let config = PacketConfig {
         interface: "lo",
         filter: Filter::Arp,
+        behind_tc: false,
         fanout: Some(Fanout { group, members: 1 }),
         qdisc_bypass: false,
         encapsulator: None,

@@ -142,6 +142,7 @@ impl Ports {
         let config = PacketConfig {
             interface: &wanted.interface,
             filter: wanted.filter.clone(),
+            behind_tc: false,
             fanout: (members > 1).then_some(Fanout {
                 group: self.group,
                 members,

@@ -68,6 +68,7 @@ impl Lane {
             PacketPort::open(&PacketConfig {
                 interface,
                 filter: Filter::Everything,
+                behind_tc: false,
                 fanout,
                 qdisc_bypass: false,
                 encapsulator: None,

@@ -45,7 +45,11 @@ pub(super) fn socket(config: &PacketConfig<'_>, index: u32) -> Result<OwnedFd, E
     buffer(fd, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, SEND_BUFFER)
         .map_err(fail("set its send buffer"))?;
     option::set_program(fd, SOL_SOCKET, SO_ATTACH_FILTER, &DEAF).map_err(fail("make it deaf"))?;
-    packet_socket::bind(fd, index).map_err(fail("bind it"))?;
+    let protocol = match config.behind_tc {
+        true => libc::ETH_P_IP,
+        false => libc::ETH_P_ALL,
+    };
+    packet_socket::bind(fd, index, protocol).map_err(fail("bind it"))?;
     match config.fanout {
         Some(fanout) => {
             join(fd, fanout, config.filter.reassembles())

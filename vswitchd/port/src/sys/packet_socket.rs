@@ -16,11 +16,16 @@ pub(crate) fn open() -> io::Result<OwnedFd> {
     Ok(socket(AddressFamily::Packet, SockType::Raw, flags, None)?)
 }
 
-/// Binds to one interface and every ethertype: from here on frames arrive.
-pub(crate) fn bind(fd: BorrowedFd<'_>, interface_index: u32) -> io::Result<()> {
+/// Binds to one interface and one protocol, `ETH_P_*` (`ETH_P_ALL` for every frame, before tc's ingress hook; any other
+/// one after it): from here on frames arrive.
+pub(crate) fn bind(
+    fd: BorrowedFd<'_>,
+    interface_index: u32,
+    protocol: libc::c_int,
+) -> io::Result<()> {
     let address = sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
-        sll_protocol: (libc::ETH_P_ALL as u16).to_be(),
+        sll_protocol: (protocol as u16).to_be(),
         sll_ifindex: interface_index as libc::c_int,
         sll_hatype: 0,
         sll_pkttype: 0,
