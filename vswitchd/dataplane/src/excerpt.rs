@@ -82,6 +82,7 @@ impl Local {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
+    use std::num::NonZeroU16;
 
     use packet::Protocol;
 
@@ -121,6 +122,11 @@ mod tests {
         assert!(scratch.flows.find(&key(1000)).is_none());
         assert_eq!((scratch.flows.len(), local.flows.len()), (1, 2));
         assert!(local.excerpt(now, Some(&key(3000))).flow.is_none());
+        let (id, direction) = local.flows.find(&key(2000)).unwrap();
+        local.set_lane(id, direction, NonZeroU16::new(7));
+        let scratch = local.excerpt(now, Some(&key(2000))).local();
+        let (id, _) = scratch.flows.find(&key(2000)).unwrap();
+        assert_eq!(scratch.lanes(id), [None, None], "they are not its own");
         assert_eq!(scratch.pick_up_until, Time::from_secs(9));
     }
 }

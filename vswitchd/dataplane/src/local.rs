@@ -9,6 +9,7 @@ use crate::drop_reason::DropReason;
 use crate::fragments::Fragments;
 use crate::ids::{Generation, PeerId, PortId, WorkerId};
 use crate::journal::{EndReason, FlowLog, Journal, JournalConfig};
+use crate::lane::Busy;
 use crate::limiter::{Limiters, Purpose};
 use crate::notebook::Observer;
 use crate::reassembly::Reassembly;
@@ -68,6 +69,7 @@ pub struct Local {
     counters: Arc<Counters>,
     pub(crate) observer: Observer,
     pub(crate) journal: Journal,
+    pub(crate) busy: Busy,
 }
 
 impl Local {
@@ -88,6 +90,7 @@ impl Local {
             counters,
             observer: Observer::default(),
             journal: Journal::default(),
+            busy: Busy::default(),
         }
     }
 

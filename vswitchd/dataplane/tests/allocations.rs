@@ -1,5 +1,7 @@
 //! The walk allocates nothing per packet.
 
+use std::num::NonZeroU16;
+
 use allocation_counter::measure;
 use dataplane::{Action, DropReason, GATEWAY_MAC, Notebook, PortId, Punt};
 use packet::icmpv4::Message;
@@ -97,6 +99,47 @@ fn new_generations_are_judged_without_allocating() {
         node.walk(now, port, &mut frame);
     });
     assert_eq!(info.count_total, 0, "{info:?}");
+}
+
+#[test]
+fn noting_busy_flows_allocates_nothing_not_even_when_nobody_takes_them() {
+    let mut house = House::walk_through();
+    for local in &mut house.nodes[M02].workers {
+        local.note_busy_flows(1);
+    }
+    let port = nginx_port(&house);
+    let question = from_nginx(&build::udp(NGINX, CLIENT, 1, 53, b"question"));
+    walks_without_allocating(&mut house, port, &question, 64 * 300, same);
+    let workers = house.nodes[M02].workers.iter_mut();
+    let noted = workers.map(|local| local.take_busy().count());
+    assert_eq!(noted.sum::<usize>(), 256);
+}
+
+#[test]
+fn flows_that_leave_their_lanes_allocate_nothing() {
+    let mut house = House::walk_through();
+    house.nodes[M02].start(1, 1, house.now);
+    house.nodes[M02].workers[0].note_busy_flows(500);
+    let port = nginx_port(&house);
+    let question = from_nginx(&build::udp(NGINX, CLIENT, 1, 53, b"question"));
+    walks_without_allocating(&mut house, port, &question, 64, same);
+    let local = &mut house.nodes[M02].workers[0];
+    // The table's only place, whosever it is.
+    let (id, direction) = local.take_busy().next().unwrap();
+    let mut lane = 0;
+    let mut frame = question.clone();
+    let (now, node) = (house.now, &mut house.nodes[M02]);
+    let info = measure(|| {
+        for number in 1..=500 {
+            lane += 1;
+            node.workers[0].set_lane(id, direction, NonZeroU16::new(lane));
+            frame.copy_from(&question);
+            new_flow(number, &mut frame);
+            node.walk(now, port, &mut frame);
+        }
+    });
+    assert_eq!(info.count_total, 0, "{info:?}");
+    assert_eq!(node.workers[0].take_left().count(), 499);
 }
 
 #[test]

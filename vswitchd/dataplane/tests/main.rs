@@ -22,6 +22,7 @@ mod walk_flow_log;
 mod walk_flow_table;
 mod walk_host;
 mod walk_icmp;
+mod walk_lanes;
 mod walk_mtu;
 mod walk_policy;
 mod walk_port_drops;

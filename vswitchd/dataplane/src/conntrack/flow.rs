@@ -1,5 +1,7 @@
 //! One tracked flow.
 
+use std::num::NonZeroU16;
+
 use packet::flow::FlowKey;
 
 use super::key::Key;
@@ -92,6 +94,9 @@ pub struct Flow {
     pub(super) before_cut: State,
     /// The flow log knows that it began, and not yet that it ended.
     pub(crate) logged: bool,
+    /// Who forwards its directions instead of the walk, original first: see
+    /// [`crate::Lane`].
+    pub(crate) lanes: [Option<NonZeroU16>; 2],
     pub(super) previous: u32,
     pub(super) next: u32,
 }
@@ -118,6 +123,7 @@ impl Flow {
             packets: [0; 2],
             bytes: [0; 2],
             touched: now,
+            lanes: [None; 2],
             previous: super::lists::NONE,
             next: super::lists::NONE,
         }

@@ -1,6 +1,7 @@
 //! The flow table: open addressing over a slab, bounded, never rehashed.
 
 use std::hint::black_box;
+use std::num::NonZeroU16;
 
 use packet::flow::FlowKey;
 
@@ -31,6 +32,8 @@ pub struct Conntrack {
     lists: Lists,
     timeouts: Timeouts,
     seed: [u64; 2],
+    /// Lanes of flows that were forgotten, until they are taken.
+    left: Vec<NonZeroU16>,
 }
 
 impl Conntrack {
@@ -49,6 +52,7 @@ impl Conntrack {
             lists: Lists::default(),
             timeouts,
             seed,
+            left: Vec::new(),
         }
     }
 
@@ -142,9 +146,10 @@ impl Conntrack {
         &self.flows[id.0 as usize]
     }
 
-    /// Takes in a copy of another table's flow. The caller knows: there is room,
-    /// and it is not there yet.
-    pub(crate) fn adopt(&mut self, flow: Flow) {
+    /// Takes in a copy of another table's flow, without its lanes, which stay
+    /// that table's. The caller knows: there is room, and it is not there yet.
+    pub(crate) fn adopt(&mut self, mut flow: Flow) {
+        flow.lanes = [None; 2];
         let hash = flow.key.hash(self.seed);
         let slot = self.take_slot(flow);
         self.link_index(hash, slot);
@@ -275,7 +280,12 @@ impl Conntrack {
     /// Forgets the flow.
     pub fn remove(&mut self, id: FlowId) {
         let slot = id.0;
-        let Flow { key, state, .. } = self.flows[slot as usize];
+        let Flow {
+            key, state, lanes, ..
+        } = self.flows[slot as usize];
+        if lanes != [None; 2] {
+            self.left.extend(lanes.into_iter().flatten());
+        }
         self.lists.unlink(&mut self.flows, slot, state);
         self.unlink_index(key.hash(self.seed), slot);
         self.flows[slot as usize].next = self.free;
@@ -320,9 +330,24 @@ impl Conntrack {
             .map(|(_, flow)| flow)
     }
 
+    /// From now on so many lanes can be left without an allocation.
+    pub(crate) fn expect_lanes(&mut self, lanes: usize) {
+        self.left.reserve(lanes);
+    }
+
+    /// The lanes of flows that were forgotten since the last call.
+    pub(crate) fn take_left(&mut self) -> impl Iterator<Item = NonZeroU16> + '_ {
+        self.left.drain(..)
+    }
+
     /// How many slots have ever been used.
     pub(crate) fn slots(&self) -> usize {
         self.flows.len()
+    }
+
+    /// The flow with this id if there still is one.
+    pub(crate) fn live(&self, id: FlowId) -> Option<&Flow> {
+        self.in_slot(id.0 as usize).map(|(_, flow)| flow)
     }
 
     /// The flow in a slot, if one is there.

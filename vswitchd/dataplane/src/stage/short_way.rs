@@ -14,6 +14,7 @@ use super::{flow_of, link, source, transmit, tunnel};
 use crate::adjacency::Adjacency;
 use crate::conntrack::Way;
 use crate::ids::{PeerId, PortId};
+use crate::lane::Busy;
 use crate::local::Local;
 use crate::snapshot::{PortKind, Snapshot, Workload};
 use crate::time::Time;
@@ -149,6 +150,9 @@ impl<'a> Packet<'a> {
             return None;
         }
         flow.count(direction, self.bytes.len());
+        if Busy::is_due(flow, direction) {
+            local.busy.note(id, direction, flow);
+        }
         Some(Settled {
             to,
             header: self.header,
