@@ -7,7 +7,6 @@
 //!
 //! Nothing depends on it: where it cannot be attached, or is found not to work, super-segments are cut in user space.
 
-mod instruction;
 mod program;
 
 use std::fmt;
@@ -17,7 +16,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, OnceLock};
 
-use crate::sys::bpf;
+use crate::sys::bpf::{self, Hook};
 use crate::sys::bpf_counter::BpfCounter;
 use crate::{Error, Link};
 
@@ -104,7 +103,7 @@ impl Encapsulator {
         let program = program::program(link.header_len(), priority, counter.map());
         let program = bpf::load_classifier(&program, c"vswitchd_encap", c"Apache-2.0")
             .map_err(|(source, log)| fail("load its program", log)(source))?;
-        let attachment = bpf::attach_to_egress(program.as_fd(), index)
+        let attachment = bpf::attach(program.as_fd(), index, Hook::Egress)
             .map_err(fail("attach its program", String::new()))?;
         Ok(Self {
             interface: interface.to_owned(),

@@ -65,6 +65,24 @@ pub enum Error {
         /// What its verifier said about the program; empty if nothing.
         log: String,
     },
+    /// A step of making a [`Relay`](crate::Relay) failed.
+    #[error("relaying by the kernel: cannot {step}: {source}{}{}", reason(.source), said(.log))]
+    Relay {
+        /// What was being done.
+        step: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+        /// What its verifier said about the program; empty if nothing.
+        log: String,
+    },
+    /// A [`Relay`](crate::Relay) could not be attached to an interface.
+    #[error("relaying by the kernel on {interface}: cannot attach its program: {source}{}", reason(.source))]
+    RelayAttach {
+        /// The interface's name.
+        interface: String,
+        /// What the kernel said; `Unsupported`: the interface has no Ethernet header.
+        source: io::Error,
+    },
     /// A step of setting up the raw IPIP socket failed.
     #[error("raw IPIP socket: cannot {step}: {source}{}", capability(.source, "CAP_NET_RAW"))]
     RawIp {
@@ -85,7 +103,7 @@ fn capability(source: &io::Error, name: &str) -> String {
     }
 }
 
-/// Why a kernel refuses to take the encapsulator's program.
+/// Why a kernel refuses to take a program.
 fn reason(source: &io::Error) -> &'static str {
     match source.raw_os_error() {
         Some(libc::EPERM) => ": it needs CAP_BPF and CAP_NET_ADMIN, outside any user namespace",

@@ -8,6 +8,7 @@
 
 mod bpf;
 mod clock;
+mod ebpf;
 mod encapsulator;
 mod error;
 mod fanout;
@@ -16,6 +17,7 @@ mod memory;
 mod packet_port;
 mod poll;
 mod raw_ip;
+mod relay;
 mod sys;
 mod tun;
 
@@ -35,6 +37,7 @@ pub use memory::{MemoryConfig, MemoryPort};
 pub use packet_port::{PacketConfig, PacketPort};
 pub use poll::{Poller, Waker};
 pub use raw_ip::RawIp;
+pub use relay::{Arrives, LaneSpec, Relay, RelayAttachment, RelayCounts, Side};
 pub use tun::{TunConfig, TunPort};
 
 /// What the first bytes of a port's frames are.

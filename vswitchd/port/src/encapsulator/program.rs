@@ -2,31 +2,15 @@
 
 use std::os::fd::BorrowedFd;
 
-use super::instruction::{
+use crate::ebpf::classifier::{
+    ENCAP_L3_IPV4, FIXED_GSO, GSO_SIZE, PRIORITY, ROOM_MAC, SKB_ADJUST_ROOM, SKB_LOAD_BYTES,
+    SKB_STORE_BYTES, TCX_DROP, TCX_NEXT,
+};
+use crate::ebpf::{
     Assembler, R0, R1, R2, R3, R4, R5, R6, STACK, Width, add, add_atomically, call, copy, exit,
     load, map_value, set, store,
 };
 use crate::sys::bpf::Instruction;
-
-/// Places in `struct __sk_buff`, the frame as a program sees it.
-const PRIORITY: i16 = 32;
-const GSO_SIZE: i16 = 176;
-
-/// Numbers of the kernel's functions.
-const SKB_STORE_BYTES: i32 = 9;
-const SKB_LOAD_BYTES: i32 = 26;
-const SKB_ADJUST_ROOM: i32 = 50;
-
-/// `bpf_skb_adjust_room`: between the link header and the packet ...
-const ROOM_MAC: i32 = 1;
-/// ... the segments' size stays ...
-const FIXED_GSO: i32 = 1 << 0;
-/// ... and the new bytes are an outer IPv4 header.
-const ENCAP_L3_IPV4: i32 = 1 << 1;
-
-/// Answers: to the next program and the device, or nowhere.
-const TCX_NEXT: i32 = -1;
-const TCX_DROP: i32 = 2;
 
 /// Bytes of the outer header, which has no options.
 const OUTER_LEN: i32 = 20;
@@ -77,7 +61,7 @@ pub(super) fn program(link_len: usize, priority: u32, counter: BorrowedFd<'_>) -
     to_do.unless(R0, 0, Label::Drop);
     // Proof for the sender that we are here.
     to_do.then(map_value(R1, counter));
-    to_do.then([set(R2, 1), add_atomically(R1, 0, R2)]);
+    to_do.then([set(R2, 1), add_atomically(Width::Word, R1, 0, R2)]);
     to_do.label(Label::Next);
     to_do.then([set(R0, TCX_NEXT), exit()]);
     to_do.label(Label::Drop);

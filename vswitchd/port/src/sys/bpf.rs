@@ -1,4 +1,4 @@
-//! bpf(2), as far as one attached program and one counter need it (include/uapi/linux/bpf.h).
+//! bpf(2), as far as attached programs and their maps need it (include/uapi/linux/bpf.h).
 
 use std::ffi::CStr;
 use std::io;
@@ -11,10 +11,12 @@ const MAP_CREATE: c_int = 0;
 const PROG_LOAD: c_int = 5;
 const LINK_CREATE: c_int = 28;
 
+const MAP_TYPE_HASH: u32 = 1;
 const MAP_TYPE_ARRAY: u32 = 2;
 const MAP_MMAPABLE: u32 = 1 << 10;
 const PROG_TYPE_SCHED_CLS: u32 = 3;
 /// Linux 6.6.
+const ATTACH_TCX_INGRESS: u32 = 46;
 const ATTACH_TCX_EGRESS: u32 = 47;
 /// Before all that are attached already.
 const ATTACH_BEFORE: u32 = 1 << 3;
@@ -69,18 +71,33 @@ struct LinkCreate {
     expected_revision: u64,
 }
 
-/// An array of one value of `len` bytes that can be mapped into memory. `EPERM` without CAP_BPF in the first user
-/// namespace, `EINVAL` before Linux 5.5, `ENOSYS` without bpf(2).
-pub(crate) fn create_array(len: u32) -> io::Result<OwnedFd> {
-    let attributes = MapCreate {
+/// An array of `entries` values of `len` bytes each that can be mapped into memory. `EPERM` without CAP_BPF in the first
+/// user namespace, `EINVAL` before Linux 5.5, `ENOSYS` without bpf(2).
+pub(crate) fn create_array(len: u32, entries: u32) -> io::Result<OwnedFd> {
+    create_map(&MapCreate {
         map_type: MAP_TYPE_ARRAY,
         key_size: size_of::<u32>() as u32,
         value_size: len,
-        max_entries: 1,
+        max_entries: entries,
         map_flags: MAP_MMAPABLE,
-    };
+    })
+}
+
+/// A hash table with room for `entries` keys of `key_len` bytes, allocated now, each with a number. Errors: as
+/// [`create_array`].
+pub(crate) fn create_hash(key_len: u32, entries: u32) -> io::Result<OwnedFd> {
+    create_map(&MapCreate {
+        map_type: MAP_TYPE_HASH,
+        key_size: key_len,
+        value_size: size_of::<u32>() as u32,
+        max_entries: entries,
+        map_flags: 0,
+    })
+}
+
+fn create_map(attributes: &MapCreate) -> io::Result<OwnedFd> {
     // SAFETY: the attributes hold no pointers, and the command returns a descriptor.
-    unsafe { call(MAP_CREATE, &attributes) }
+    unsafe { call(MAP_CREATE, attributes) }
 }
 
 /// Loads a program for traffic control. `EPERM` without CAP_BPF and CAP_NET_ADMIN in the first user namespace;
@@ -134,14 +151,23 @@ fn load(
     unsafe { call(PROG_LOAD, &attributes) }
 }
 
-/// Runs a loaded program on every frame the interface sends, before the programs that are there. The descriptor is the
+/// Which of an interface's frames a program is run on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hook {
+    /// Those that arrive, before protocols and packet sockets of one ethertype hear of them.
+    Ingress = ATTACH_TCX_INGRESS as isize,
+    /// Those it sends.
+    Egress = ATTACH_TCX_EGRESS as isize,
+}
+
+/// Runs a loaded program on every such frame of the interface, before the programs that are there. The descriptor is the
 /// attachment: when its last copy is closed, however the process ends, or when the interface goes, it is over. `EINVAL`
 /// before Linux 6.6.
-pub(crate) fn attach_to_egress(program: BorrowedFd<'_>, interface: u32) -> io::Result<OwnedFd> {
+pub(crate) fn attach(program: BorrowedFd<'_>, interface: u32, hook: Hook) -> io::Result<OwnedFd> {
     let attributes = LinkCreate {
         prog_fd: program.as_raw_fd().cast_unsigned(),
         target_ifindex: interface,
-        attach_type: ATTACH_TCX_EGRESS,
+        attach_type: hook as u32,
         flags: ATTACH_BEFORE,
         relative_fd: 0,
         unused: 0,
@@ -151,7 +177,7 @@ pub(crate) fn attach_to_egress(program: BorrowedFd<'_>, interface: u32) -> io::R
     unsafe { call(LINK_CREATE, &attributes) }
 }
 
-fn address<T>(pointer: *const T) -> u64 {
+pub(super) fn address<T>(pointer: *const T) -> u64 {
     pointer.addr() as u64
 }
 
@@ -161,14 +187,20 @@ fn text(log: &[u8]) -> String {
 }
 
 /// # Safety
-/// `attributes` are what `command` reads, every pointer in them is valid for what the kernel does there during the call,
-/// and a success of `command` is a new descriptor.
+/// As [`run`], and a success of `command` is a new descriptor.
 unsafe fn call<A>(command: c_int, attributes: &A) -> io::Result<OwnedFd> {
+    // SAFETY: the caller's promise.
+    let descriptor = unsafe { run(command, attributes) }?;
+    // SAFETY: by the caller's promise the kernel has just returned this descriptor, so it is ours to close.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// # Safety
+/// `attributes` are what `command` reads, and every pointer in them is valid for what the kernel does there during the call.
+pub(super) unsafe fn run<A>(command: c_int, attributes: &A) -> io::Result<c_int> {
     let attributes: *const A = attributes;
     // SAFETY: the kernel reads `size_of::<A>()` bytes of a live reference and takes what it has no room for as zero; the
     // rest is the caller's promise.
     let returned = unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size_of::<A>()) };
-    let descriptor = super::check(returned as c_int)?;
-    // SAFETY: by the caller's promise the kernel has just returned this descriptor, so it is ours to close.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+    super::check(returned as c_int)
 }

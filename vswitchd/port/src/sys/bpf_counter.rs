@@ -24,7 +24,7 @@ unsafe impl Sync for BpfCounter {}
 impl BpfCounter {
     /// A counter that stands at 0. Errors: see [`bpf::create_array`].
     pub(crate) fn new() -> io::Result<Self> {
-        let map = bpf::create_array(LEN)?;
+        let map = bpf::create_array(LEN, 1)?;
         // SAFETY: a new mapping where the kernel likes disturbs no memory of ours. Nobody can shorten a BPF map.
         let mapped = unsafe {
             libc::mmap(

@@ -7,6 +7,8 @@
 
 pub(crate) mod bpf;
 pub(crate) mod bpf_counter;
+pub(crate) mod bpf_hash;
+pub(crate) mod bpf_words;
 pub(crate) mod clock;
 pub(crate) mod interface;
 pub(crate) mod option;

@@ -1,0 +1,37 @@
+//! A lane's first word: whether its frames are relayed, and how many the program has seen.
+//!
+//! The upper 24 bits are 0 (closed), [`DRAINING`], or the generation the lane is open under, packed as [`of_generation`]
+//! does. The lower 40 bits count. They overflow after years of a million frames a week, and then into the generation, which
+//! the next frame finds is not in force; the lane is closed.
+
+/// The lower bits: frames seen.
+pub(super) const SEEN_BITS: u32 = 40;
+const SEEN_MASK: u64 = (1 << SEEN_BITS) - 1;
+
+/// Frames go to the daemon.
+pub(super) const CLOSED: u64 = 0;
+/// Frames are dropped and counted.
+pub(super) const DRAINING: u64 = 0xff_ffff;
+
+/// What is never a lane's state: the generation in force when nothing is to be relayed.
+pub(super) const NEVER: u64 = u64::MAX;
+
+/// A generation as a state: neither closed nor draining. The same for generations 0xff_fffe apart.
+pub(super) fn of_generation(generation: u32) -> u64 {
+    u64::from(generation) % (DRAINING - 1) + 1
+}
+
+/// The word of a state and a count.
+pub(super) fn pack(state: u64, seen: u64) -> u64 {
+    state << SEEN_BITS | seen & SEEN_MASK
+}
+
+/// The count of a word.
+pub(super) fn seen(word: u64) -> u64 {
+    word & SEEN_MASK
+}
+
+/// The state of a word.
+pub(super) fn of(word: u64) -> u64 {
+    word >> SEEN_BITS
+}
