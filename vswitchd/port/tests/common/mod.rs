@@ -3,6 +3,7 @@
 
 pub(crate) mod frames;
 pub(crate) mod namespace;
+pub(crate) mod relay;
 
 use std::time::{Duration, Instant};
 
