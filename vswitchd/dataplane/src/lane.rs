@@ -59,7 +59,7 @@ const NOTED: usize = 256;
 ///   If that has been switched off (`ethtool -K tx off`) the kernel would write
 ///   a sum the pod chose over a port that has been judged: **who relays has to
 ///   see that it is on**. For the same reason there is no lane toward the uplink.
-///   A super-segment of absurdly small segments is cut by nobody between veths.
+///   A super-segment of absurdly many segments is cut by nobody between veths.
 ///
 /// A lane is right for one generation. Within it, and as long as the flow is
 /// there, [`Local::may_go_on`] says whether it still is.
@@ -148,14 +148,15 @@ impl Local {
         }
     }
 
-    /// The flow's lanes, original direction first.
+    /// The flow's lanes, original direction first. As long as they include the
+    /// one that was set, the id is that of the flow it was set for.
     pub fn lanes(&self, id: FlowId) -> [Option<NonZeroU16>; 2] {
         self.flows.live(id).map_or([None; 2], |flow| flow.lanes)
     }
 
-    /// The lanes of flows that went since the last call, for whatever reason.
-    /// Each was set and belongs to no flow any more; ids of their flows mean
-    /// nothing, or another flow.
+    /// The lanes of flows that went since the last call, for whatever reason. The
+    /// ids of those flows mean nothing now, or another flow: take what is left
+    /// before anything is done by id.
     pub fn take_left(&mut self) -> impl Iterator<Item = NonZeroU16> + '_ {
         self.flows.take_left()
     }
@@ -163,8 +164,9 @@ impl Local {
     /// Counts what was relayed of this direction, `bytes` from the (inner) IP
     /// header on and a super-segment as one packet, as the walk counts. If it was
     /// anything, the flow's timeout restarts, so it is to be called more often
-    /// than flows time out, and at the latest before the lane is taken off the
-    /// flow. Does nothing if there is no such flow any more.
+    /// than flows time out. What is to be in the flow log has to be credited
+    /// before the packet that ends the flow is walked. Does nothing if there is no
+    /// such flow any more.
     pub fn credit(
         &mut self,
         now: Time,
