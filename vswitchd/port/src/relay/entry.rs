@@ -93,3 +93,64 @@ fn outer(src: Ipv4Addr, dst: Ipv4Addr) -> [u8; 8] {
     outer[4..].copy_from_slice(&dst.octets());
     outer
 }
+
+#[cfg(test)]
+mod tests {
+    use packet::flow::FlowKey;
+
+    use super::*;
+
+    const LINK: [u8; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 8, 0];
+
+    fn lane(arrives: Arrives) -> LaneSpec {
+        LaneSpec {
+            interface: 0x0102_0304,
+            flow: FlowKey {
+                src: Ipv4Addr::new(10, 0, 0, 1),
+                dst: Ipv4Addr::new(10, 0, 0, 2),
+                src_port: 0x1122,
+                dst_port: 0x3344,
+                protocol: Protocol::UDP,
+            },
+            arrives,
+            to_interface: 0x0506_0708,
+            link: LINK,
+            mtu_bytes: 1480,
+            mark: [0xa, 0xb, 0xc, 0xd],
+        }
+    }
+
+    fn bytes(lane: &LaneSpec) -> Vec<u8> {
+        let words = second_half(lane).unwrap();
+        words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+    }
+
+    /// Numbers as this machine writes them, all else as on the wire.
+    #[test]
+    fn the_second_half_is_laid_out_as_the_program_reads_it() {
+        let plain = lane(Arrives::Plain { link: [9; 14] });
+        assert!(second_half(&plain).is_err(), "not IPv4");
+        let written = bytes(&lane(Arrives::Plain { link: LINK }));
+        let interface = 0x0102_0304_u32.to_ne_bytes();
+        assert_eq!(written[..4], interface);
+        let flow = [10, 0, 0, 1, 10, 0, 0, 2, 0x11, 0x22, 0x33, 0x44];
+        assert_eq!(written[4..16], flow);
+        assert_eq!(written[16..20], 17_u32.to_ne_bytes());
+        assert_eq!(written[20..24], 0x0506_0708_u32.to_ne_bytes());
+        assert_eq!(written[24..28], 1480_u32.to_ne_bytes());
+        assert_eq!(written[28..32], [0xa, 0xb, 0xc, 0xd]);
+        assert_eq!(written[32..44], LINK[..12]);
+        assert_eq!(written[44..56], LINK[..12]);
+        assert_eq!(written[56..], [0; 8]);
+    }
+
+    #[test]
+    fn a_tunnels_lane_expects_the_outer_source_and_then_the_destination() {
+        let tunnel = lane(Arrives::Tunnel {
+            local: Ipv4Addr::new(172, 16, 0, 1),
+            remote: Ipv4Addr::new(172, 16, 0, 2),
+        });
+        let expected = [172, 16, 0, 2, 172, 16, 0, 1, 0, 0, 0, 0];
+        assert_eq!(bytes(&tunnel)[32..44], expected);
+    }
+}

@@ -35,6 +35,11 @@ const OUTER: i16 = PACKET - IPV4_LEN;
 /// The lane's key, or later the six bytes of a mark.
 const KEY: i16 = -112;
 
+const _: () = assert!(
+    KEY + entry::KEY_LEN as i16 <= OUTER - ETHERNET_LEN && L4 + 14 <= 0,
+    "nothing overlaps, with twelve bytes of TCP and its flags"
+);
+
 /// Ethertype of IPv4 as a number of this machine.
 const IPV4: u16 = 0x0800_u16.to_be();
 
@@ -206,3 +211,6 @@ fn store_bytes(code: &mut Code, from: i16, len: i16) {
     code.then([copy(R3, STACK), add(R3, from.into())]);
     code.then([set(R4, len.into()), set(R5, 0), call(SKB_STORE_BYTES)]);
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,3 +35,28 @@ pub(super) fn seen(word: u64) -> u64 {
 pub(super) fn of(word: u64) -> u64 {
     word >> SEEN_BITS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_is_neither_closed_nor_draining_nor_never() {
+        for generation in [0, 1, 0xff_fffd, 0xff_fffe, 0xff_ffff, 1 << 24, u32::MAX] {
+            let state = of_generation(generation);
+            assert!(state != CLOSED && state < DRAINING, "{generation:#x}");
+            assert_eq!(of(pack(state, u64::MAX)), state);
+        }
+        assert_eq!(DRAINING.max(NEVER), NEVER);
+        assert_ne!(of_generation(7), of_generation(8));
+        assert_eq!(of_generation(7), of_generation(7 + 0xff_fffe));
+    }
+
+    #[test]
+    fn a_word_holds_a_state_and_a_count() {
+        let word = pack(of_generation(0x1234), 5);
+        assert_eq!(word, 0x0012_3500_0000_0005);
+        assert_eq!((of(word), seen(word + 1)), (0x1235, 6));
+        assert_eq!(seen(pack(DRAINING, SEEN_MASK)), SEEN_MASK);
+    }
+}

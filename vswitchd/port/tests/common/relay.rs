@@ -1,9 +1,10 @@
 //! A relay between the ends of three veth pairs, with the sockets that hear what it leaves to the daemon.
 
 use packet::flow::FlowKey;
-use packet::{EtherType, Frame, MacAddr, Protocol, ethernet, ipv4};
+use packet::ipip::{self, Outer};
+use packet::{EtherType, Frame, MacAddr, Protocol, build, ethernet, ipv4};
 use port::{
-    Arrives, Encapsulator, Filter, LaneSpec, PacketConfig, PacketPort, PortIo, Relay,
+    Arrives, Encapsulator, Filter, LaneSpec, Link, PacketConfig, PacketPort, PortIo, Relay,
     RelayAttachment, RelayCounts, Side,
 };
 
@@ -135,6 +136,35 @@ impl House {
     }
 }
 
+/// Runs a test with a house, where one can be built.
+pub(crate) fn housed(name: &str, test: impl FnOnce(House)) {
+    namespace::alone(name, || {
+        if let Some(house) = House::build() {
+            test(house);
+        }
+    });
+}
+
+/// A segment of the TCP lanes' connection, with an IPv4 identification.
+pub(crate) fn tcp(number: u16) -> Frame {
+    let packet = build::with_header(&frames::tcp_packet(100), |header| {
+        header.identification = number;
+    });
+    frames::on(Link::Ethernet, Frame::from_packet(&packet))
+}
+
+/// A frame's packet as it comes from the other node.
+pub(crate) fn on_wire(frame: &Frame) -> Frame {
+    let mut frame = frame.clone();
+    let outer = Outer {
+        src: frames::NODE,
+        dst: frames::OTHER_NODE,
+        identification: 0,
+    };
+    ipip::encapsulate(&mut frame, outer);
+    frames::on(Link::Ethernet, frame)
+}
+
 fn crosses(
     from: &mut PacketPort,
     not: &mut PacketPort,
@@ -163,7 +193,7 @@ fn open(interface: &str, behind_tc: bool, encapsulator: Option<Encapsulator>) ->
 
 /// The link header of [`frames::on`].
 pub(crate) fn link() -> [u8; 14] {
-    let frame = frames::on(port::Link::Ethernet, frames::udp(0, 0));
+    let frame = frames::on(Link::Ethernet, frames::udp(0, 0));
     frame.bytes()[..14].try_into().expect("a link header")
 }
 
