@@ -6,6 +6,8 @@
 
 mod common;
 
+use std::slice::from_ref;
+
 use common::frames::{self, OTHER_POD, POD};
 use common::relay::{GENERATION, House, MTU, after, housed, marked, tcp};
 use packet::transport::TcpFlags;
@@ -33,7 +35,6 @@ fn super_segment(packet: &[u8], size: u16) -> Frame {
 
 /// Sends a frame on an open lane: it closes it.
 fn closes(house: &mut House, index: u16, what: &str, frame: &Frame) {
-    println!("{what}");
     let protocol = Protocol(frame.packet()[9]);
     let lane = house.lane(protocol);
     house.open(index, &lane);
@@ -41,10 +42,7 @@ fn closes(house: &mut House, index: u16, what: &str, frame: &Frame) {
         Protocol::TCP => tcp(1),
         _ => frames::on(Link::Ethernet, frames::udp(5000, 100)),
     };
-    assert_eq!(
-        house.relayed(std::slice::from_ref(&usual)),
-        [after(usual.clone())]
-    );
+    assert_eq!(house.relayed(from_ref(&usual)), [after(usual.clone())]);
     let sent = [frame.clone(), usual.clone()];
     let left = [marked(frame.clone(), 1), marked(usual, 2)];
     assert_eq!(house.left(&sent), left, "{what}");
@@ -127,11 +125,11 @@ fn a_packet_that_the_daemon_answers_closes_its_lane() {
             super_segment(&frames::tcp_packet(20_000), data as u16),
             super_segment(datagrams.packet(), data as u16 + 12),
             on_link(&build::with_header(&frames::tcp_packet(9), |header| {
-                header.ttl = 2
+                header.ttl = 2;
             })),
             on_link(&build::udp(POD, OTHER_POD, 4000, 5000, &[])),
         ] {
-            assert_eq!(house.relayed(std::slice::from_ref(&frame)), [after(frame)]);
+            assert_eq!(house.relayed(from_ref(&frame)), [after(frame)]);
         }
     });
 }
@@ -144,7 +142,7 @@ fn a_lane_that_is_drained_is_closed_by_its_end() {
             house.relay.prepare(0, &house.lane(Protocol::TCP)).unwrap();
             house.relay.drain(0);
             let end = flagged(TcpFlags::FIN | TcpFlags::ACK);
-            assert_eq!(house.left(std::slice::from_ref(&end)), [marked(end, 0)]);
+            assert_eq!(house.left(from_ref(&end)), [marked(end, 0)]);
             assert!(!house.relay.open_drained(0, GENERATION));
         },
     );
@@ -204,9 +202,8 @@ fn what_only_looks_like_a_lanes_frame_passes_untouched() {
             on_link(&build::icmp_echo(POD, OTHER_POD, 1, 1, b"echo")),
             on_link(&build::ipip(POD, OTHER_POD, &segment)),
         ];
-        for (at, stranger) in strangers.iter().enumerate() {
-            println!("stranger {at}");
-            let sent = std::slice::from_ref(stranger);
+        for stranger in &strangers {
+            let sent = from_ref(stranger);
             assert_eq!(house.left(sent), sent);
             assert_eq!(house.relayed(&[tcp(1)]), [after(tcp(1))]);
         }

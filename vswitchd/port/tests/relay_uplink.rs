@@ -5,6 +5,8 @@
 
 mod common;
 
+use std::slice::from_ref;
+
 use common::relay::{House, after, housed, marked, on_wire, tcp};
 use common::{frames, namespace, receive, send_all};
 use packet::segment::{MAX_HEADERS, Segments};
@@ -38,11 +40,11 @@ fn a_lanes_frame_comes_out_of_its_tunnel_and_takes_its_hop() {
         house.relay.prepare(0, &lane).unwrap();
         let wire = on_wire(&tcp(1));
         assert_eq!(
-            house.left_from_wire(&[wire.clone()]),
+            house.left_from_wire(from_ref(&wire)),
             [marked(wire.clone(), 0)]
         );
         assert!(house.relay.open(0, 1, common::relay::GENERATION));
-        assert_eq!(house.relayed_from_wire(&[wire.clone()]), [after(tcp(1))]);
+        assert_eq!(house.relayed_from_wire(from_ref(&wire)), [after(tcp(1))]);
         let counts = house.counts(0);
         assert_eq!((counts.seen, counts.packets), (2, 1));
         assert_eq!(counts.bytes, wire.bytes().len() as u64);
@@ -129,7 +131,6 @@ fn what_the_tunnel_has_changed_about_a_packet_is_left_to_the_daemon() {
         let ecn = (0..16).map(|both| (both >> 2, both & 3));
         let pairs = ecn.flat_map(|(a, b)| dscp.map(|(c, d)| (a | c, b | d)));
         for (index, (inner, outer)) in (0..).zip(pairs) {
-            println!("{inner:#x} in {outer:#x}");
             house.open(index, &lane);
             let wire = with_tos(inner, outer);
             let headers = [wire.packet(), &wire.packet()[20..]]
@@ -142,9 +143,9 @@ fn what_the_tunnel_has_changed_about_a_packet_is_left_to_the_daemon() {
                 ipv4::set_tos(bare.packet_mut(), inner);
                 assert_eq!(house.relayed_from_wire(&[wire]), [after(bare)]);
             } else {
-                assert_eq!(house.left_from_wire(&[wire.clone()]), [marked(wire, 0)]);
+                assert_eq!(house.left_from_wire(from_ref(&wire)), [marked(wire, 0)]);
                 let next = on_wire(&tcp(2));
-                assert_eq!(house.left_from_wire(&[next.clone()]), [marked(next, 1)]);
+                assert_eq!(house.left_from_wire(from_ref(&next)), [marked(next, 1)]);
             }
             house.relay.remove(&lane).unwrap();
         }
@@ -181,8 +182,7 @@ fn what_does_not_come_by_the_lanes_tunnel_passes_untouched() {
             tcp(1),
             not_to_us(),
         ];
-        for (at, stranger) in strangers.iter().enumerate() {
-            println!("stranger {at}");
+        for stranger in &strangers {
             passes_untouched(&mut house, stranger);
         }
         assert_eq!(house.counts(0).seen, strangers.len() as u64);
@@ -202,7 +202,7 @@ fn not_to_us() -> Frame {
 }
 
 fn passes_untouched(house: &mut House, stranger: &Frame) {
-    let sent = std::slice::from_ref(stranger);
+    let sent = from_ref(stranger);
     assert_eq!(house.left_from_wire(sent), sent);
     let relayed = house.relayed_from_wire(&[on_wire(&tcp(2))]);
     assert_eq!(relayed, [after(tcp(2))]);
