@@ -85,11 +85,22 @@ fn what_was_relayed_is_counted_and_keeps_the_flow() {
     house.nodes[M02].workers[0].credit(now, id, Direction::Reply, 0, 0);
     house.sleep(Duration::from_secs(30));
     assert!(house.nodes[M02].workers[0].flows(house.now, 9).is_empty());
-    // Nor does it bring anything back.
+}
+
+#[test]
+fn credit_for_a_flow_that_went_disturbs_no_other() {
+    let mut house = house();
+    let id = only_flow(&talk(&mut house, NGINX, CLIENT, 64));
+    house.sleep(Duration::from_secs(121));
     let now = house.now;
     house.nodes[M02].workers[0].credit(now, id, Direction::Reply, 1, 100);
-    assert!(house.nodes[M02].workers[0].flows(house.now, 9).is_empty());
-    house.sleep(Duration::from_secs(1000));
+    let flows = |house: &House| house.nodes[M02].workers[0].flows(house.now, 9).len();
+    assert_eq!(flows(&house), 0);
+    talk(&mut house, NGINX, CLIENT, 1);
+    talk(&mut house, CLIENT, NGINX, 1);
+    assert_eq!(flows(&house), 2);
+    house.sleep(Duration::from_secs(121));
+    assert_eq!(flows(&house), 0);
 }
 
 #[test]
