@@ -80,7 +80,7 @@ pub enum Error {
     RelayAttach {
         /// The interface's name.
         interface: String,
-        /// What the kernel said; `Unsupported`: the interface has no Ethernet header.
+        /// What the kernel said, or `Unsupported` and what about the interface is not as it should be.
         source: io::Error,
     },
     /// A step of setting up the raw IPIP socket failed.

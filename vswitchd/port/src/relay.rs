@@ -26,11 +26,17 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::sys::bpf::{self, Hook};
 use crate::sys::bpf_hash::BpfHash;
 use crate::sys::bpf_words::BpfWords;
+use crate::sys::ethtool;
 use crate::{Error, Link};
 
 pub use lane::{Arrives, LaneSpec, RelayCounts, Side};
 
 use program::Maps;
+
+/// The feature of a device that leaves checksums to who receives, as a veth does. A pod with a packet socket chooses where
+/// its frame's checksum is to be written: where this is off, the kernel would write there as the frame leaves, over what
+/// has been judged (`ethtool -K INTERFACE tx on`).
+const FILLED_LATER: &str = "tx-checksum-ip-generic";
 
 /// The programs and what they share with this process: the lanes.
 ///
@@ -115,14 +121,17 @@ impl Relay {
     ///
     /// # Errors
     /// [`Error::Interface`]: no such interface. [`Error::RelayAttach`]: `EINVAL` before Linux 6.6, `Unsupported` when
-    /// the interface has no Ethernet header.
+    /// the interface has no Ethernet header or, on a workload's side, fills in checksums itself.
     pub fn attach(&self, interface: &str, side: Side) -> Result<RelayAttachment, Error> {
         let fail = |source| Error::RelayAttach {
             interface: interface.to_owned(),
             source,
         };
         if Link::of(interface)? != Link::Ethernet {
-            return Err(fail(io::ErrorKind::Unsupported.into()));
+            return Err(fail(unsupported("it has no Ethernet header")));
+        }
+        if side == Side::Workload && !ethtool::is_on(interface, FILLED_LATER).map_err(fail)? {
+            return Err(fail(unsupported("its transmit checksum offload is off")));
         }
         let index = nix::net::if_::if_nametoindex(interface).map_err(|errno| Error::Interface {
             interface: interface.to_owned(),
@@ -238,6 +247,10 @@ impl Relay {
     fn state(&self, index: u16) -> Option<&AtomicU64> {
         self.entry(index)?.first()
     }
+}
+
+fn unsupported(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, why)
 }
 
 impl fmt::Debug for Relay {

@@ -249,6 +249,13 @@ fn an_interface_that_cannot_have_lanes_is_named() {
         let error = house.relay.attach("bare", Side::Workload).unwrap_err();
         assert!(matches!(error, Error::RelayAttach { .. }), "{error}");
         assert!(error.to_string().contains("on bare: cannot"), "{error}");
+        // Where the kernel fills in checksums, a pod could choose what it overwrites.
+        namespace::run("ethtool -K tofar tx-checksum-ip-generic off");
+        let error = house.relay.attach("tofar", Side::Workload).unwrap_err();
+        assert!(error.to_string().contains("checksum"), "{error}");
+        house.relay.attach("tofar", Side::Uplink).unwrap();
+        namespace::run("ethtool -K tofar tx-checksum-ip-generic on");
+        house.relay.attach("tofar", Side::Workload).unwrap();
     });
 }
 

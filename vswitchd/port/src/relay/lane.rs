@@ -23,7 +23,8 @@ pub struct LaneSpec {
     pub flow: FlowKey,
     /// How they arrive; others with the same key go on to the daemon, neither counted nor marked.
     pub arrives: Arrives,
-    /// Number of the interface they leave by, in the same network namespace.
+    /// Number of the interface they leave by, in the same network namespace: another [`Side::Workload`]'s, because what a pod
+    /// left to the device to fill in is not looked at.
     pub to_interface: u32,
     /// The link header they leave with: destination, source, the ethertype of IPv4.
     pub link: [u8; 14],

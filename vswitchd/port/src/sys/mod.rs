@@ -10,6 +10,7 @@ pub(crate) mod bpf_counter;
 pub(crate) mod bpf_hash;
 pub(crate) mod bpf_words;
 pub(crate) mod clock;
+pub(crate) mod ethtool;
 pub(crate) mod interface;
 pub(crate) mod option;
 pub(crate) mod packet_socket;
