@@ -180,10 +180,18 @@ fn a_removed_lane_leaves_its_frames_alone() {
 fn a_key_that_leads_to_another_lanes_entry_leads_nowhere() {
     let name = "a_key_that_leads_to_another_lanes_entry_leads_nowhere";
     housed(name, |mut house| {
-        house.open(0, &house.lane(Protocol::TCP));
-        house.open(0, &house.lane(Protocol::UDP));
-        assert_eq!(house.left(&[tcp(1)]), [tcp(1)]);
-        assert_eq!(house.counts(0).seen, 0);
+        let lane = house.lane(Protocol::TCP);
+        let mut other_port = lane;
+        other_port.flow.dst_port = 81;
+        let mut other_protocol = lane;
+        other_protocol.flow.protocol = Protocol::UDP;
+        for other in [other_port, other_protocol] {
+            house.open(0, &lane);
+            house.open(0, &other);
+            assert_eq!(house.left(&[tcp(1)]), [tcp(1)]);
+            assert_eq!(house.counts(0).seen, 0);
+            house.relay.remove(&lane).unwrap();
+        }
     });
 }
 

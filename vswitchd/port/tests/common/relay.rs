@@ -178,7 +178,11 @@ fn crosses(
     received
 }
 
-fn open(interface: &str, behind_tc: bool, encapsulator: Option<Encapsulator>) -> PacketPort {
+pub(crate) fn open(
+    interface: &str,
+    behind_tc: bool,
+    encapsulator: Option<Encapsulator>,
+) -> PacketPort {
     let config = PacketConfig {
         interface,
         filter: Filter::Everything,
@@ -210,6 +214,12 @@ pub(crate) fn marked(mut frame: Frame, number: u16) -> Frame {
     link[..4].copy_from_slice(&MARK);
     link[4..6].copy_from_slice(&number.to_be_bytes());
     frame.set_link(&link);
+    frame
+}
+
+/// A frame of the lanes without its mark.
+pub(crate) fn unmarked(mut frame: Frame) -> Frame {
+    frame.set_link(&link());
     frame
 }
 
