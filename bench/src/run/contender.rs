@@ -59,24 +59,27 @@ pub enum Peer {
     Naive,
     /// Packet sockets and nothing between them.
     Pump,
-    /// vswitchd itself with `kernel_encapsulation = "off"`: what the kernel's help is worth.
+    /// vswitchd itself with `kernel_relay = "off"`: its workers carry every frame.
+    Workers,
+    /// vswitchd itself with no help of the kernel at all, `kernel_encapsulation = "off"`, too.
     Cut,
 }
 
 impl Peer {
-    /// Those that are measured against when none is named: whatever is not vswitchd.
-    pub const ALL: [Self; 5] = [
+    /// Those that are measured against when none is named: whatever is not vswitchd, and vswitchd's workers alone.
+    pub const ALL: [Self; 6] = [
         Self::Kernel,
         Self::Vxlan,
         Self::Ovs,
         Self::Naive,
         Self::Pump,
+        Self::Workers,
     ];
 
     /// What stands for it in a topology.
     #[must_use]
     pub fn contenders(self, topology: Topology) -> &'static [Contender] {
-        use Contender::{Kernel, Naive, Ovs, OvsTso, Pump, VswitchdCut, Vxlan};
+        use Contender::{Kernel, Naive, Ovs, OvsTso, Pump, VswitchdCut, VswitchdWorkers, Vxlan};
         match (self, topology) {
             (Self::Kernel, _) => &[Kernel],
             (Self::Ovs, Topology::SameNode) => &[Ovs, OvsTso],
@@ -85,6 +88,7 @@ impl Peer {
             (Self::Vxlan, Topology::TwoNode | Topology::TwoNodeWire) => &[Vxlan],
             (Self::Naive, Topology::TwoNode) => &[Naive],
             (Self::Pump, Topology::SameNode) => &[Pump],
+            (Self::Workers, _) => &[VswitchdWorkers],
             (Self::Cut, Topology::TwoNode | Topology::TwoNodeWire) => &[VswitchdCut],
             _ => &[],
         }
@@ -97,7 +101,9 @@ impl Peer {
 pub enum Contender {
     /// This project's daemon.
     Vswitchd,
-    /// The same, cutting every super-segment itself.
+    /// The same, its workers carrying every frame.
+    VswitchdWorkers,
+    /// The same, also cutting every super-segment.
     VswitchdCut,
     /// Another build of it.
     Baseline,
@@ -123,6 +129,7 @@ impl Contender {
     pub fn name(self) -> &'static str {
         match self {
             Self::Vswitchd => "vswitchd",
+            Self::VswitchdWorkers => "vswitchd-workers",
             Self::VswitchdCut => "vswitchd-cut",
             Self::Baseline => "baseline",
             Self::Kernel => "kernel",

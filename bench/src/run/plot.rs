@@ -24,8 +24,9 @@ const ROW: u32 = 26;
 /// The colour of a contender, the same in every picture.
 #[must_use]
 pub fn colour(contender: &str) -> RGBColor {
-    const COLOURS: [(Contender, RGBColor); 10] = [
+    const COLOURS: [(Contender, RGBColor); 11] = [
         (Contender::Vswitchd, RGBColor(206, 66, 43)),
+        (Contender::VswitchdWorkers, RGBColor(213, 90, 69)),
         (Contender::VswitchdCut, RGBColor(219, 113, 95)),
         (Contender::Baseline, RGBColor(232, 160, 140)),
         (Contender::Kernel, RGBColor(48, 101, 172)),

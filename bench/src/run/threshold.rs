@@ -139,7 +139,7 @@ impl FromStr for Threshold {
     }
 }
 
-const PEERS: [Contender; 8] = [
+const PEERS: [Contender; 9] = [
     Contender::Kernel,
     Contender::Vxlan,
     Contender::Ovs,
@@ -147,6 +147,7 @@ const PEERS: [Contender; 8] = [
     Contender::Naive,
     Contender::Pump,
     Contender::Baseline,
+    Contender::VswitchdWorkers,
     Contender::VswitchdCut,
 ];
 

@@ -80,7 +80,7 @@ impl World {
     /// [`Error::Absent`]: the machine lacks the contender. Anything else: a step failed; nothing is left.
     pub fn build(contender: Contender, topology: Topology, materials: &Materials) -> Result<Self> {
         let world = match contender {
-            Contender::Vswitchd | Contender::VswitchdCut => {
+            Contender::Vswitchd | Contender::VswitchdWorkers | Contender::VswitchdCut => {
                 vswitchd::build(contender, topology, &materials.programs)
             }
             Contender::Baseline => {

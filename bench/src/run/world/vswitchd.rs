@@ -61,9 +61,13 @@ pub(super) fn build(
             )
         })
         .into();
-    if contender == Contender::VswitchdCut {
-        let off = "off".into();
-        config.daemon.insert("kernel_encapsulation".into(), off);
+    let off: &[&str] = match contender {
+        Contender::VswitchdWorkers => &["kernel_relay"],
+        Contender::VswitchdCut => &["kernel_relay", "kernel_encapsulation"],
+        _ => &[],
+    };
+    for key in off {
+        config.daemon.insert((*key).to_owned(), "off".into());
     }
     let lab = Lab::up_using(config, programs, |_| {})?;
     let address = lab.address(SERVER)?;
@@ -74,17 +78,21 @@ pub(super) fn build(
         .iter()
         .map(|node| forwarder(&lab, node))
         .collect::<Result<Vec<_>>>()?;
-    let tunnel = match (topology.nodes(), contender) {
-        (1, _) => "one daemon, default configuration",
-        (_, Contender::VswitchdCut) => {
-            "IPIP between two daemons, kernel_encapsulation = \"off\" and else the default configuration"
-        }
-        _ => "IPIP between two daemons, default configuration",
+    let tunnel = match topology.nodes() {
+        1 => "one daemon",
+        _ => "IPIP between two daemons",
+    };
+    let settings = match off {
+        [] => "default configuration".to_owned(),
+        off => format!(
+            "{} = \"off\" and else the default configuration",
+            off.join(" and ")
+        ),
     };
     Ok(World {
         contender,
         about: format!(
-            "{tunnel}, two NetworkPolicies on both pods, connection tracking and every check on; pod MTU 1480. Its workers run on any core ({})",
+            "{tunnel}, {settings}, two NetworkPolicies on both pods, connection tracking and every check on; pod MTU 1480. Its workers run on any core ({})",
             programs.vswitchd.display()
         ),
         client: Place::inside(lab.sandbox(), &format!("default.{CLIENT}")),
