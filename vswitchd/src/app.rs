@@ -104,6 +104,7 @@ impl Daemon {
             spin: config.spin,
             host_mtu_bytes: u16::try_from(host_mtu).unwrap_or(u16::MAX),
             kernel_encapsulation: config.kernel_encapsulation,
+            kernel_relay: config.kernel_relay,
             meters: meters.clone(),
             flow_recorder: recorder.clone(),
         };

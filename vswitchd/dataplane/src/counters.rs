@@ -107,6 +107,8 @@ counters! {
     rejects_limited "Packets denied by policy whose sender was not told for the rate limit."
     arp_answered "ARP requests answered."
     handed_off "Frames handed to the worker that owns their flow."
+    lanes "Directions of settled flows whose frames the kernel relays, or soon will."
+    relayed "Frames that the kernel relayed from port to port; all other counters count them, too."
     asleep_nanos "Nanoseconds the worker has slept, the sleep that goes on not among them."
     asleep_since "When the sleep that goes on began, by the workers' clock in nanoseconds; 0 while awake."
 }

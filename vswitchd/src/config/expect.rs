@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 use policy::model::{Established, Reply};
 use toml::de::DeValue;
 
-use super::{IpipMode, KernelEncapsulation, LogFormat, reader::Expect};
+use super::{IpipMode, KernelEncapsulation, KernelRelay, LogFormat, reader::Expect};
 
 /// Most worker threads a file may ask for.
 const MAX_WORKERS: u64 = 64;
@@ -141,6 +141,15 @@ pub(super) const KERNEL_ENCAPSULATION: Expect<KernelEncapsulation> = Expect {
     read: |value| match value.as_str()? {
         "auto" => Some(KernelEncapsulation::Auto),
         "off" => Some(KernelEncapsulation::Off),
+        _ => None,
+    },
+};
+
+pub(super) const KERNEL_RELAY: Expect<KernelRelay> = Expect {
+    what: "\"auto\" or \"off\"",
+    read: |value| match value.as_str()? {
+        "auto" => Some(KernelRelay::Auto),
+        "off" => Some(KernelRelay::Off),
         _ => None,
     },
 };

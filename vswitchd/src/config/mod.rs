@@ -42,6 +42,8 @@ pub struct Config {
     pub blocks_per_node: usize,
     /// Whether the kernel may help to encapsulate super-segments on the uplink.
     pub kernel_encapsulation: KernelEncapsulation,
+    /// Whether the kernel may relay settled flows from port to port.
+    pub kernel_relay: KernelRelay,
     /// Worker threads, at least 1.
     pub workers: usize,
     /// How long a worker without frames looks for more before it sleeps; it learns by itself where that is in vain.
@@ -84,6 +86,16 @@ pub enum KernelEncapsulation {
     #[default]
     Auto,
     /// They are cut in user space.
+    Off,
+}
+
+/// Whether frames of settled flows pass from port to port inside the kernel, by a small program at the ports' ingress.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KernelRelay {
+    /// Where the kernel allows it (Linux 6.6, CAP_BPF); else the workers carry them all.
+    #[default]
+    Auto,
+    /// The workers carry them all.
     Off,
 }
 

@@ -14,8 +14,8 @@ use super::{
     Config, ConfigErrors, IpipMode, Log, LogFormat, Peer, Pool, Timeouts,
     expect::{
         ABSOLUTE_PATH, BLOCK_SIZE, BLOCKS_PER_NODE, BOOLEAN, ESTABLISHED, HOST_ADDRESS, INTERFACE,
-        IPIP_MODE, KERNEL_ENCAPSULATION, LISTEN, LOG_FORMAT, LOG_LEVEL, MAX_FLOWS, MTU, NAME,
-        NETWORK, NODE_NAME, REPLY, SECONDS, SPIN, WORKERS,
+        IPIP_MODE, KERNEL_ENCAPSULATION, KERNEL_RELAY, LISTEN, LOG_FORMAT, LOG_LEVEL, MAX_FLOWS,
+        MTU, NAME, NETWORK, NODE_NAME, REPLY, SECONDS, SPIN, WORKERS,
     },
     flow_log,
     reader::{At, Mistakes, Section},
@@ -63,6 +63,7 @@ fn read_config<'t>(
     let blocks_per_node = root.optional(mistakes, "blocks_per_node", &BLOCKS_PER_NODE);
     let kernel_encapsulation =
         root.optional(mistakes, "kernel_encapsulation", &KERNEL_ENCAPSULATION);
+    let kernel_relay = root.optional(mistakes, "kernel_relay", &KERNEL_RELAY);
     let workers = root.optional(mistakes, "workers", &WORKERS);
     let spin = root.optional(mistakes, "spin_us", &SPIN);
     let state_dir = root.optional(mistakes, "state_dir", &ABSOLUTE_PATH);
@@ -92,6 +93,7 @@ fn read_config<'t>(
         blocks: blocks.into_iter().map(|at| at.value).collect(),
         blocks_per_node: blocks_per_node.map_or(1, |at| at.value),
         kernel_encapsulation: kernel_encapsulation.map_or_else(Default::default, |at| at.value),
+        kernel_relay: kernel_relay.map_or_else(Default::default, |at| at.value),
         workers: workers.map_or_else(default_workers, |at| at.value),
         spin: spin.map_or(DEFAULT_SPIN, |at| at.value),
         state_dir: path_or(state_dir, "/var/lib/vswitchd"),

@@ -136,6 +136,20 @@ fn the_kernel_helps_to_encapsulate_unless_it_is_told_not_to() {
 }
 
 #[test]
+fn the_kernel_relays_settled_flows_unless_it_is_told_not_to() {
+    let of = |line: &str| {
+        let text = with("workers = 2", line);
+        parse(Path::new("n"), &text).map(|config| config.kernel_relay)
+    };
+    assert_eq!(of("workers = 2").unwrap(), KernelRelay::Auto);
+    assert_eq!(of("kernel_relay = \"auto\"").unwrap(), KernelRelay::Auto);
+    assert_eq!(of("kernel_relay = \"off\"").unwrap(), KernelRelay::Off);
+    let errors = errors(&with("workers = 2", "kernel_relay = \"on\""));
+    let expected = "node.toml:5:16: kernel_relay: expected \"auto\" or \"off\", found";
+    assert!(errors[0].starts_with(expected), "{errors:?}");
+}
+
+#[test]
 fn a_denial_is_silent_and_cuts_unless_the_file_says_otherwise() {
     use policy::{
         Settings,

@@ -10,6 +10,7 @@ mod newcomers;
 pub mod path_mtu;
 mod policing;
 mod publish;
+mod relaying;
 mod report;
 mod segmentation;
 mod update;
@@ -25,6 +26,7 @@ pub use newcomers::{Newcomers, PodSource};
 pub use publish::{
     ConntrackRow, DropRow, Live, PortCounters, PortDropRow, PublishError, Publisher,
 };
+pub use relaying::Relaying;
 pub use report::{WorkerLoad, WorkerReport};
 pub use segmentation::Segmentation;
 pub use update::Update;

@@ -7,7 +7,7 @@ use dataplane::{DropReason, Excerpt, Snapshot, Time, WorkerId, conntrack::Flow};
 use packet::FlowKey;
 use serde::Serialize;
 
-use super::{DesiredState, Segmentation, WorkerReport};
+use super::{DesiredState, Relaying, Segmentation, WorkerReport};
 use crate::tap::TapRow;
 
 /// Why a state is not in force.
@@ -144,6 +144,11 @@ pub trait Live: Send + Sync {
 
     /// Who cuts the super-segments that leave inside IPIP.
     fn segmentation(&self) -> Segmentation;
+
+    /// Who carries the frames of settled flows.
+    fn relaying(&self) -> Relaying {
+        Relaying::Off("nobody forwards".to_owned())
+    }
 
     /// The snapshot in force; `None` where nobody forwards.
     fn snapshot(&self) -> Option<Arc<Snapshot>> {

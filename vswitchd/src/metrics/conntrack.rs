@@ -22,6 +22,7 @@ const NAMES: &[(&str, &str)] = &[
     ("rejects_limited", "vswitchd_policy_rejects_limited_total"),
     ("arp_answered", "vswitchd_arp_answered_total"),
     ("handed_off", "vswitchd_handed_off_frames_total"),
+    ("relayed", "vswitchd_relayed_frames_total"),
 ];
 
 pub(super) fn families(source: &Source<'_>) -> Vec<MetricFamily> {
@@ -30,10 +31,15 @@ pub(super) fn families(source: &Source<'_>) -> Vec<MetricFamily> {
         "vswitchd_conntrack_entries",
         "Flows in the table now, those that timed out unnoticed among them.",
     );
+    let lanes = Family::gauge(
+        "vswitchd_relay_lanes",
+        "Directions of settled flows whose frames the kernel relays, or soon will.",
+    );
     let limit = Family::gauge("vswitchd_conntrack_entries_limit", "Flows tracked at most.");
     let mut families = vec![
         entries.of(sum(&workers, |c| &c.flows)),
         limit.of(source.max_flows as f64),
+        lanes.of(sum(&workers, |c| &c.lanes)),
     ];
     for row in Counters::TABLE {
         if let Some((_, metric)) = NAMES.iter().find(|(name, _)| *name == row.name) {
@@ -53,7 +59,7 @@ mod tests {
     use super::*;
 
     /// No counters: now, or by another metric.
-    const OTHERS: [&str; 3] = ["flows", "asleep_nanos", "asleep_since"];
+    const OTHERS: [&str; 4] = ["flows", "lanes", "asleep_nanos", "asleep_since"];
 
     #[test]
     fn every_counter_of_the_workers_has_a_metric() {

@@ -3,7 +3,7 @@
 use prometheus::proto::MetricFamily;
 
 use super::{Source, family::Family};
-use crate::control::{BlockUse, Segmentation, View};
+use crate::control::{BlockUse, Relaying, Segmentation, View};
 
 pub(super) fn families(source: &Source<'_>) -> Vec<MetricFamily> {
     let view = source.view;
@@ -13,6 +13,9 @@ pub(super) fn families(source: &Source<'_>) -> Vec<MetricFamily> {
     let help =
         "1 when the kernel cuts super-segments that leave inside IPIP, 0 when vswitchd does.";
     families.push(Family::gauge("vswitchd_kernel_segmentation", help).of(flag(whole)));
+    let relays = !matches!(source.live.relaying(), Relaying::Off(_));
+    let help = "1 when the kernel relays settled flows between ports, 0 when the workers carry all frames.";
+    families.push(Family::gauge("vswitchd_kernel_relay", help).of(flag(relays)));
     families.push(build());
     families
 }

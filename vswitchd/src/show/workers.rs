@@ -12,6 +12,8 @@ pub(super) const TABLE: Table = Table {
         "flows",
         "flows_created",
         "handed_off",
+        "lanes",
+        "relayed",
         "awake_seconds",
         "asleep_seconds",
     ],
@@ -31,6 +33,8 @@ fn rows(source: &Source<'_>) -> Vec<Row> {
             ("flows", counters.flows.get().into()),
             ("flows_created", counters.flows_created.get().into()),
             ("handed_off", counters.handed_off.get().into()),
+            ("lanes", counters.lanes.get().into()),
+            ("relayed", counters.relayed.get().into()),
             ("awake_seconds", load.awake.as_secs_f64().into()),
             ("asleep_seconds", load.asleep.as_secs_f64().into()),
         ])

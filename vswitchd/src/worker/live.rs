@@ -13,10 +13,11 @@ use super::command::Command;
 use super::encapsulation::Help;
 use super::load::Load;
 use super::ports::Registry;
+use super::relaying::KernelHelp;
 use super::shared::Shared;
 use super::thread::FLOW_PAGE;
 use crate::control::{
-    ConntrackRow, DropRow, Live, PortCounters, PortDropRow, Segmentation, WorkerReport,
+    ConntrackRow, DropRow, Live, PortCounters, PortDropRow, Relaying, Segmentation, WorkerReport,
 };
 use crate::tap::{Hub, TapRow};
 
@@ -29,6 +30,7 @@ pub struct LiveWorkers {
     commands: Vec<Sender<Command>>,
     registry: Registry,
     help: Help,
+    relaying: KernelHelp,
     clock: Clock,
     taps: Arc<Hub>,
     loads: Vec<Load>,
@@ -39,7 +41,7 @@ impl LiveWorkers {
         shared: Arc<Shared>,
         commands: Vec<Sender<Command>>,
         registry: Registry,
-        help: Help,
+        (help, relaying): (Help, KernelHelp),
         clock: Clock,
         taps: Arc<Hub>,
     ) -> Self {
@@ -49,6 +51,7 @@ impl LiveWorkers {
             commands,
             registry,
             help,
+            relaying,
             clock,
             taps,
             loads,
@@ -177,6 +180,10 @@ impl Live for LiveWorkers {
 
     fn segmentation(&self) -> Segmentation {
         self.help.segmentation()
+    }
+
+    fn relaying(&self) -> Relaying {
+        self.relaying.state()
     }
 
     fn snapshot(&self) -> Option<Arc<Snapshot>> {

@@ -20,6 +20,7 @@ use packet::coalesce::{self, Kind};
 use port::{Poller, PortIo};
 
 use super::clock::Clock;
+use super::command::End;
 use crate::tap::Taps;
 use heads::Heads;
 
@@ -42,6 +43,10 @@ const RESERVE: usize = 128;
 /// One port as one worker serves it.
 pub(super) struct Outbox {
     pub(super) io: Box<dyn PortIo>,
+    /// Where those frames come from that `io` does not hear.
+    pub(super) aside: Option<Box<dyn PortIo>>,
+    /// Frames may come marked.
+    pub(super) is_relayed: bool,
     pub(super) counters: Arc<PortCounters>,
     pending: Vec<Frame>,
     /// Those of `pending` that the next segment may be appended to.
@@ -69,9 +74,11 @@ pub(super) enum Queued {
 }
 
 impl Outbox {
-    pub(super) fn new(io: Box<dyn PortIo>, counters: Arc<PortCounters>) -> Self {
+    pub(super) fn new(end: End, counters: Arc<PortCounters>) -> Self {
         Self {
-            io,
+            io: end.io,
+            aside: end.aside,
+            is_relayed: end.relayed.is_some(),
             counters,
             pending: Vec::with_capacity(BACKLOG),
             heads: Heads::default(),
@@ -209,9 +216,11 @@ impl Outbox {
             return tracing::debug!(port, "link is down");
         }
         tracing::error!(port, %error, "device is gone: the port is silent until it is opened again");
-        if let Some(fd) = self.io.poll_fd() {
-            // It was watched, or was not: now it is not.
-            let _ = poller.remove(fd);
+        for io in [Some(&self.io), self.aside.as_ref()].into_iter().flatten() {
+            if let Some(fd) = io.poll_fd() {
+                // It was watched, or was not: now it is not.
+                let _ = poller.remove(fd);
+            }
         }
     }
 
@@ -223,7 +232,11 @@ impl Outbox {
         self.lose(counters, DropReason::DeviceFull, segments);
         self.segments_lost = losses.segments;
         let missed = self.io.kernel_drops() + losses.unreadable + losses.misfit;
-        self.counters.missed.set(missed);
+        let aside = self.aside.as_mut().map_or(0, |aside| {
+            let losses = aside.losses();
+            aside.kernel_drops() + losses.unreadable + losses.misfit
+        });
+        self.counters.missed.set(missed + aside);
     }
 
     /// What still waits; the device is closed.

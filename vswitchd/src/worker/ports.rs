@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 use dashmap::DashMap;
 use dataplane::{PortCounters, PortId};
-use port::{Fanout, Filter, PacketConfig, PacketPort, PortIo, Waker};
+use port::{Fanout, Filter, PacketConfig, PacketPort, Side, Waker};
 
-use super::command::Command;
+use super::command::{Command, End};
 use super::encapsulation::Help;
+use super::relaying::Attachments;
 use crate::control::{DesiredState, Encapsulation, PublishError};
 
 /// The host's TUN device.
@@ -49,6 +50,7 @@ pub(super) struct Ports {
     wakers: Vec<Waker>,
     registry: Registry,
     help: Help,
+    relayed: Attachments,
     /// The last fan-out group given; never one whose sockets may still be open.
     group: u16,
 }
@@ -59,6 +61,7 @@ impl Ports {
         wakers: Vec<Waker>,
         registry: Registry,
         help: Help,
+        relayed: Attachments,
     ) -> Self {
         Self {
             open: BTreeMap::new(),
@@ -66,20 +69,21 @@ impl Ports {
             wakers,
             registry,
             help,
+            relayed,
             group: 0,
         }
     }
 
     /// Gives each worker its end of a port.
-    pub(super) fn adopt(&self, id: PortId, ends: Vec<Box<dyn PortIo>>) {
-        let Some(name) = ends.first().map(|end| end.name().to_owned()) else {
+    pub(super) fn adopt(&self, id: PortId, ends: Vec<End>) {
+        let Some(name) = ends.first().map(|end| end.io.name().to_owned()) else {
             return;
         };
         let counters: Vec<Arc<PortCounters>> = ends.iter().map(|_| Arc::default()).collect();
         self.registry.insert(name, counters.clone());
-        for ((commands, io), counters) in self.commands.iter().zip(ends).zip(counters) {
+        for ((commands, end), counters) in self.commands.iter().zip(ends).zip(counters) {
             // A worker that is gone has been reported already.
-            let _ = commands.send(Command::Open { id, io, counters });
+            let _ = commands.send(Command::Open { id, end, counters });
         }
         self.wakers.iter().for_each(Waker::wake);
     }
@@ -117,6 +121,9 @@ impl Ports {
                 let _ = commands.send(Command::Close(id));
             }
         }
+        let open = &self.open;
+        self.relayed
+            .keep(|index| open.values().any(|open| open.index == index));
         self.wakers.iter().for_each(Waker::wake);
     }
 
@@ -131,18 +138,20 @@ impl Ports {
     }
 
     /// One socket a worker, opened in the workers' order: the kernel's fan-out
-    /// numbers its members so.
-    fn open_ends(
-        &mut self,
-        id: PortId,
-        wanted: &Wanted,
-    ) -> Result<Vec<Box<dyn PortIo>>, PublishError> {
+    /// numbers its members so. Where the kernel may relay frames, they listen
+    /// behind its program, and the first worker has one more for what is not IPv4.
+    fn open_ends(&mut self, id: PortId, wanted: &Wanted) -> Result<Vec<End>, PublishError> {
         let members = self.commands.len() as u16;
         self.group = self.group.wrapping_add(1);
+        let side = match id {
+            UPLINK => Side::Uplink,
+            _ => Side::Workload,
+        };
+        let is_relayed = self.relayed.attach(&wanted.interface, wanted.index, side);
         let config = PacketConfig {
             interface: &wanted.interface,
             filter: wanted.filter.clone(),
-            behind_tc: false,
+            behind_tc: is_relayed,
             fanout: (members > 1).then_some(Fanout {
                 group: self.group,
                 members,
@@ -153,14 +162,29 @@ impl Ports {
                 .flatten(),
             batch: BATCH,
         };
-        let open = || -> Result<Box<dyn PortIo>, PublishError> {
-            let port = PacketPort::open(&config).map_err(|error| PublishError::Port {
+        let open = |config: &PacketConfig<'_>| -> Result<Box<PacketPort>, PublishError> {
+            let port = PacketPort::open(config).map_err(|error| PublishError::Port {
                 interface: wanted.interface.clone(),
                 reason: error.to_string(),
             })?;
             Ok(Box::new(port))
         };
-        (0..members).map(|_| open()).collect()
+        let mut ends = Vec::new();
+        for _ in 0..members {
+            let mut end = End::plain(open(&config)?);
+            end.relayed = is_relayed.then_some(wanted.index);
+            ends.push(end);
+        }
+        if is_relayed && id != UPLINK {
+            let others = PacketConfig {
+                filter: Filter::NotIpv4,
+                behind_tc: false,
+                fanout: None,
+                ..config
+            };
+            ends[0].aside = Some(open(&others)?);
+        }
+        Ok(ends)
     }
 }
 

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use dataplane::conntrack::{State, Timeouts};
 use dataplane::{Event, Generation, Local, LocalConfig, WorkerId};
-use port::{PortIo, RawIp, TunConfig, TunPort, Waker};
+use port::{RawIp, TunConfig, TunPort, Waker};
 
 use super::clock::Clock;
-use super::command::Command;
+use super::command::{Command, End};
 use super::crew::Crew;
 use super::describe::{HOST_INTERFACE, closed, describe};
 use super::encapsulation::Help;
@@ -20,6 +20,7 @@ use super::limits::Limits;
 use super::live::LiveWorkers;
 use super::policy::PolicyInForce;
 use super::ports::{self, HOST, Ports};
+use super::relaying::{Attachments, KernelHelp};
 use super::shared::{Retired, Shared};
 use super::thread::{Parts, Worker};
 use crate::config;
@@ -49,6 +50,8 @@ pub struct SwitchConfig {
     pub host_mtu_bytes: u16,
     /// Whether the kernel may help to encapsulate.
     pub kernel_encapsulation: config::KernelEncapsulation,
+    /// Whether the kernel may relay settled flows.
+    pub kernel_relay: config::KernelRelay,
     /// Who hears of flows, if anyone.
     pub flow_recorder: Option<Arc<FlowRecorder>>,
     /// Where it is noted how long policies take to compile.
@@ -77,6 +80,7 @@ pub struct Switch {
     commands: Vec<Sender<Command>>,
     threads: Vec<JoinHandle<()>>,
     ports: Ports,
+    relaying: KernelHelp,
     limits: Limits,
     policy: PolicyInForce,
     generation: Generation,
@@ -118,7 +122,8 @@ impl Switch {
             recorder.keep(Generation(1), &policy.table());
         }
         let (events, noticed) = crossbeam_channel::bounded(256);
-        let crew = start_workers(config, &shared, &raw, clock, &events)?;
+        let relaying = KernelHelp::new(config.kernel_relay);
+        let crew = start_workers(config, &shared, &raw, clock, &events, &relaying)?;
         let (commands, threads): (Vec<_>, Vec<_>) = crew.into_iter().unzip();
         let registry = Arc::default();
         let help = Help::new(config.kernel_encapsulation);
@@ -127,11 +132,12 @@ impl Switch {
             wakers,
             Arc::clone(&registry),
             help.clone(),
+            Attachments::new(relaying.clone()),
         );
         ports.adopt(
             HOST,
             tun.into_iter()
-                .map(|end| Box::new(end) as Box<dyn PortIo>)
+                .map(|end| End::plain(Box::new(end)))
                 .collect(),
         );
         let crew = Crew {
@@ -143,7 +149,7 @@ impl Switch {
             Arc::clone(&shared),
             commands.clone(),
             registry,
-            help,
+            (help, relaying.clone()),
             clock,
             Arc::new(Hub::new(Box::new(crew))),
         );
@@ -152,6 +158,7 @@ impl Switch {
             commands,
             threads,
             ports,
+            relaying,
             limits: Limits::default(),
             policy,
             generation: Generation(1),
@@ -191,6 +198,7 @@ impl Publisher for Switch {
             recorder.keep(generation, &table);
         }
         let snapshot = dataplane::compile(&description, table, generation);
+        self.relaying.allow(generation);
         self.retired.keep(self.shared.publish(snapshot));
         self.generation = generation;
         self.ports.close_unwanted(&wanted);
@@ -240,6 +248,7 @@ fn start_workers(
     raw: &Arc<RawIp>,
     clock: Clock,
     events: &Sender<Event>,
+    relaying: &KernelHelp,
 ) -> Result<Vec<Started>, SwitchError> {
     let inboxes: Arc<[Inbox]> = shared.wakers.iter().cloned().map(Inbox::new).collect();
     let start = |index| -> std::io::Result<_> {
@@ -254,6 +263,7 @@ fn start_workers(
             raw: Arc::clone(raw),
             clock,
             spin: config.spin,
+            lanes: relaying.lanes(index, inboxes.len()),
         })?;
         let thread = std::thread::Builder::new().name(format!("worker-{index}"));
         Ok((sender, thread.spawn(|| worker.run())?))

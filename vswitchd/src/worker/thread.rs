@@ -1,6 +1,7 @@
 //! One worker: waits for frames, walks them, sends them.
 
 mod orders;
+mod relayed;
 mod watched;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use port::RawIp;
 use super::clock::Clock;
 use super::command::Command;
 use super::inbox::{Handed, Inbox};
+use super::lanes::Lanes;
 use super::lookout::Lookout;
 use super::outbox::{Outbox, Queued};
 use super::segments;
@@ -37,6 +39,8 @@ const TICK: Duration = Duration::from_secs(1);
 const FULL: Duration = Duration::from_millis(1);
 /// The poller's token of the waker; ports use their id.
 const WAKER: u64 = u64::MAX;
+/// Set in the poller's token of a port's socket for what its other one does not hear.
+const ASIDE: u64 = 1 << 32;
 
 /// What a worker is made of.
 pub(super) struct Parts {
@@ -50,6 +54,8 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     /// How long to look for more frames before sleeping.
     pub(super) spin: Duration,
+    /// Directions of settled flows that the kernel relays, where it does.
+    pub(super) lanes: Option<Lanes>,
 }
 
 /// A worker's thread.
@@ -65,17 +71,21 @@ pub(super) struct Worker {
     handed_to: Vec<bool>,
     ticked: Time,
     taps: Taps,
+    lanes: Option<Lanes>,
     /// This turn has sent before its end, for want of buffers.
     flushed_early: bool,
     running: bool,
 }
 
 impl Worker {
-    pub(super) fn new(parts: Parts) -> std::io::Result<Self> {
+    pub(super) fn new(mut parts: Parts) -> std::io::Result<Self> {
         let lookout = Lookout::new(parts.clock, parts.spin)?;
         lookout
             .poller
             .add(parts.shared.wakers[parts.index].fd(), WAKER)?;
+        if let Some(lanes) = &parts.lanes {
+            parts.local.note_busy_flows(lanes.capacity());
+        }
         let frames = |count| std::iter::repeat_with(Frame::new).take(count).collect();
         Ok(Self {
             lookout,
@@ -87,6 +97,7 @@ impl Worker {
             handed_to: vec![false; parts.inboxes.len()],
             ticked: Time::default(),
             taps: Taps::default(),
+            lanes: parts.lanes.take(),
             flushed_early: false,
             running: true,
             parts,
@@ -121,8 +132,9 @@ impl Worker {
         self.release(now);
         moved += self.take_handed(&world, now);
         for at in 0..self.lookout.len() {
-            if let Ok(port) = u16::try_from(self.lookout.token(at)) {
-                moved += self.serve(&world, now, PortId(port));
+            let token = self.lookout.token(at);
+            if let Ok(port) = u16::try_from(token & !ASIDE) {
+                moved += self.serve(&world, now, PortId(port), token & ASIDE != 0);
             }
         }
         self.flush();
@@ -136,6 +148,7 @@ impl Worker {
                 port.count_losses(counters);
             }
         }
+        self.tend_lanes(&world, now);
         self.look_for_drops();
         for event in self.parts.local.take_events() {
             // The control plane may be slow; the same event comes again.
@@ -148,19 +161,25 @@ impl Worker {
 
     /// Waits for something to do.
     fn rest(&mut self) {
-        let full = if self.dirty.is_empty() { TICK } else { FULL };
+        let is_behind = !self.dirty.is_empty() || self.lanes_are_behind();
+        let full = if is_behind { FULL } else { TICK };
         let next = self.shaper.next_in(self.parts.clock.now());
         let longest = next.map_or(full, |next| next.min(full));
         self.lookout.rest(longest, self.parts.local.counters());
     }
 
-    /// Takes one batch from a port and walks its frames.
-    fn serve(&mut self, world: &Snapshot, now: Time, id: PortId) -> usize {
+    /// Takes one batch from a port, or from the socket beside it, and walks its frames.
+    fn serve(&mut self, world: &Snapshot, now: Time, id: PortId, aside: bool) -> usize {
         let Some(Some(port)) = self.ports.get_mut(id.index()) else {
             return 0;
         };
+        let io = match (aside, &mut port.aside) {
+            (false, _) => &mut port.io,
+            (true, Some(aside)) => aside,
+            (true, None) => return 0,
+        };
         let mut batch = std::mem::take(&mut self.batch);
-        let taken = match port.io.rx_batch(&mut batch) {
+        let taken = match io.rx_batch(&mut batch) {
             Ok(taken) => taken,
             Err(error) => {
                 port.complain(&self.lookout.poller, &error);
@@ -171,6 +190,9 @@ impl Worker {
         let bytes: usize = batch[..taken].iter().map(|frame| frame.bytes().len()).sum();
         counters.rx_frames.add(taken as u64);
         counters.rx_bytes.add(bytes as u64);
+        if port.is_relayed {
+            self.unmark(world, now, id, &mut batch[..taken]);
+        }
         self.parts.local.look_ahead(&batch[..taken]);
         if self.taps.may_see(id) {
             self.walk_watched(world, now, id, &mut batch[..taken]);

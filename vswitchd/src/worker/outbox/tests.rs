@@ -81,7 +81,10 @@ impl Bench {
             ..Wire::default()
         }));
         Self {
-            outbox: Outbox::new(Box::new(Device(Arc::clone(&wire))), Arc::default()),
+            outbox: Outbox::new(
+                End::plain(Box::new(Device(Arc::clone(&wire)))),
+                Arc::default(),
+            ),
             wire,
             counters: Counters::default(),
             pool: (0..RESERVE).map(|_| Frame::new()).collect(),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use dataplane::{DropReason, PortCounters, PortId};
 use port::PortIo;
 
-use super::{FLOW_PAGE, Worker};
-use crate::worker::command::Command;
+use super::{ASIDE, FLOW_PAGE, Worker};
+use crate::worker::command::{Command, End};
 use crate::worker::outbox::Outbox;
 
 impl Worker {
@@ -14,9 +14,10 @@ impl Worker {
     pub(super) fn obey(&mut self) {
         while let Ok(command) = self.parts.commands.try_recv() {
             match command {
-                Command::Open { id, io, counters } => self.open(id, io, counters),
+                Command::Open { id, end, counters } => self.open(id, end, counters),
                 Command::Close(id) => self.close(id),
                 Command::Flows { limit, answer } => {
+                    self.count_relayed();
                     let flows = self.parts.local.flows(self.parts.clock.now(), limit);
                     let _ = answer.send(flows);
                 }
@@ -30,6 +31,9 @@ impl Worker {
                     mut page,
                     answer,
                 } => {
+                    if first == 0 {
+                        self.count_relayed();
+                    }
                     let next = self.parts.local.flow_page(first, FLOW_PAGE, &mut page);
                     let _ = answer.send((page, next));
                 }
@@ -38,27 +42,42 @@ impl Worker {
         }
     }
 
-    pub(super) fn open(&mut self, id: PortId, io: Box<dyn PortIo>, counters: Arc<PortCounters>) {
+    pub(super) fn open(&mut self, id: PortId, end: End, counters: Arc<PortCounters>) {
         self.close(id);
-        if let Some(fd) = io.poll_fd()
-            && let Err(error) = self.lookout.poller.add(fd, id.0.into())
-        {
-            tracing::error!(port = io.name(), %error, "port cannot be polled and stays silent");
+        self.watch(end.io.as_ref(), id.0.into());
+        if let Some(aside) = &end.aside {
+            self.watch(aside.as_ref(), ASIDE | u64::from(id.0));
+        }
+        if let Some(lanes) = &mut self.lanes {
+            lanes.set_interface(id, end.relayed);
         }
         if self.ports.len() <= id.index() {
             self.ports.resize_with(id.index() + 1, || None);
         }
         self.parts.local.open_port(id, Arc::clone(&counters));
-        self.ports[id.index()] = Some(Outbox::new(io, counters));
+        self.ports[id.index()] = Some(Outbox::new(end, counters));
+    }
+
+    fn watch(&self, io: &dyn PortIo, token: u64) {
+        if let Some(fd) = io.poll_fd()
+            && let Err(error) = self.lookout.poller.add(fd, token)
+        {
+            tracing::error!(port = io.name(), %error, "port cannot be polled and stays silent");
+        }
     }
 
     pub(super) fn close(&mut self, id: PortId) {
         let Some(port) = self.ports.get_mut(id.index()).and_then(Option::take) else {
             return;
         };
-        if let Some(fd) = port.io.poll_fd() {
-            // Closing the descriptor would end the watch as well.
-            let _ = self.lookout.poller.remove(fd);
+        for io in [Some(&port.io), port.aside.as_ref()].into_iter().flatten() {
+            if let Some(fd) = io.poll_fd() {
+                // Closing the descriptor would end the watch as well.
+                let _ = self.lookout.poller.remove(fd);
+            }
+        }
+        if let Some(lanes) = &mut self.lanes {
+            lanes.set_interface(id, None);
         }
         let pending = port.into_pending();
         let counters = self.parts.local.counters();

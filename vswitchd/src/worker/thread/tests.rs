@@ -3,6 +3,7 @@
 mod allocations;
 #[cfg(not(debug_assertions))]
 mod instructions;
+mod relayed;
 mod taps;
 
 use std::net::Ipv4Addr;
@@ -18,6 +19,7 @@ use packet::{MacAddr, build};
 use port::{Link, MemoryConfig, MemoryPort, PortIo, Waker};
 
 use super::*;
+use crate::worker::command::End;
 
 const A: (PortId, Ipv4Addr) = (PortId(2), Ipv4Addr::new(10, 244, 0, 1));
 const B: (PortId, Ipv4Addr) = (PortId(3), Ipv4Addr::new(10, 244, 0, 2));
@@ -71,6 +73,11 @@ struct Desk {
 
 impl Desk {
     fn new(world: Snapshot, workers: u16, b: MemoryConfig) -> Self {
+        Self::with_lanes(world, workers, b, None)
+    }
+
+    fn with_lanes(world: Snapshot, workers: u16, b: MemoryConfig, lanes: Option<Lanes>) -> Self {
+        let is_relayed = lanes.is_some();
         let wakers: Vec<Waker> = (0..workers).map(|_| Waker::new().unwrap()).collect();
         let shared = Arc::new(Shared::new(world, wakers.clone()));
         let local = LocalConfig {
@@ -92,12 +99,15 @@ impl Desk {
             raw: Arc::new(RawIp::open().unwrap()),
             clock: Clock::start(),
             spin: Duration::ZERO,
+            lanes,
         })
         .unwrap();
-        let pod = |id, config| {
+        let pod = |id: PortId, config| {
             let [switch, pod] = MemoryPort::pair(["switch", "pod"], config).unwrap();
-            let (io, counters) = (Box::new(switch), Arc::default());
-            orders.send(Command::Open { id, io, counters }).unwrap();
+            let mut end = End::plain(Box::new(switch));
+            end.relayed = is_relayed.then_some(id.0.into());
+            let counters = Arc::default();
+            orders.send(Command::Open { id, end, counters }).unwrap();
             pod
         };
         let (a, b) = (pod(A.0, WIDE), pod(B.0, b));

@@ -114,6 +114,9 @@ impl Worker {
     /// Carries out an order about taps.
     pub(super) fn obey_tap(&mut self, order: Order) {
         self.taps.obey(order);
+        if !self.taps.is_empty() {
+            self.close_lanes();
+        }
         // Before the frames of this turn: the drops of a recorder that has just begun count from here.
         self.look_for_drops();
     }

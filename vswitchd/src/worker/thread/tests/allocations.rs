@@ -91,7 +91,8 @@ fn desk(workers: u16) -> (Desk, Far, Far) {
     let mut desk = Desk::new(world_with_uplink(), workers, WIDE);
     let [near, far] =
         MemoryPort::pair(["uplink", "wire"], MemoryConfig { mtu: 1500, ..WIDE }).unwrap();
-    desk.worker.open(UPLINK, Box::new(near), Arc::default());
+    desk.worker
+        .open(UPLINK, End::plain(Box::new(near)), Arc::default());
     let spare = MemoryPort::pair(["none", "none"], WIDE).unwrap();
     let b = std::mem::replace(&mut desk.b, spare.into_iter().next().unwrap());
     (desk, Far::new(b), Far::new(far))

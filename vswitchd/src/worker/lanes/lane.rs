@@ -1,0 +1,145 @@
+//! One lane, and the mark that its frames carry while it is closed.
+
+use dataplane::conntrack::{Direction, FlowId};
+use dataplane::{Generation, PortId, Time};
+use packet::Frame;
+use packet::ethernet::MacAddr;
+use port::{Arrives, LaneSpec, RelayCounts};
+
+/// The first byte of a marked destination address: of no address that ports have, see [`signature`].
+const SIGNATURES: [u8; 2] = [0x76, 0x72];
+/// Bytes of a link header, and of an outer IPv4 header, before the packet.
+const LINK: u64 = packet::ethernet::HEADER_LEN as u64;
+const OUTER: u64 = packet::ipv4::HEADER_LEN as u64;
+
+/// Whether a frame may be marked, by the first byte of its destination address.
+#[inline(always)]
+pub(super) fn may_be_marked(first: u8) -> bool {
+    // The two differ in one bit.
+    first | 0x04 == SIGNATURES[0]
+}
+
+/// A local unicast address's first byte that is not that of `mac`.
+fn signature(mac: MacAddr) -> u8 {
+    match mac.0[0] == SIGNATURES[0] {
+        false => SIGNATURES[0],
+        true => SIGNATURES[1],
+    }
+}
+
+/// Where a lane is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its frames come here, marked.
+    Closed,
+    /// The kernel relays its frames.
+    Open,
+    /// Over; only marks of its last frames may still be on their way.
+    Ended,
+}
+
+/// A lane, and what of it is counted already.
+#[derive(Clone, Debug)]
+pub(super) struct Lane {
+    pub(super) stage: Stage,
+    pub(super) flow: FlowId,
+    pub(super) direction: Direction,
+    /// Its flow has left the table.
+    pub(super) is_orphan: bool,
+    pub(super) from: PortId,
+    pub(super) to: PortId,
+    /// The snapshot it was begun under; under a later one it does not go on.
+    pub(super) generation: Generation,
+    pub(super) spec: LaneSpec,
+    /// All frames up to this many have come here.
+    pub(super) through: u64,
+    /// Some of them in this turn.
+    pub(super) has_moved: bool,
+    /// When it last relayed anything, or began.
+    pub(super) used: Time,
+    pub(super) counted: RelayCounts,
+}
+
+/// What a lane relayed since it was last asked.
+pub(super) struct News {
+    pub(super) frames: u64,
+    /// From the (inner) IP header on.
+    pub(super) packet_bytes: u64,
+    /// As the frames came.
+    pub(super) rx_bytes: u64,
+    /// As they left.
+    pub(super) tx_bytes: u64,
+    /// Frames that were neither relayed nor passed on.
+    pub(super) lost: u64,
+}
+
+impl Lane {
+    /// A frame came that was the one after `seen`, 16 bits of that; false if one that was later has come already.
+    pub(super) fn advance(&mut self, seen: u16) -> bool {
+        let ahead = seen.wrapping_add(1).wrapping_sub(self.through as u16);
+        let is_ahead = (1..1 << 15).contains(&ahead);
+        if is_ahead {
+            self.through += u64::from(ahead);
+        }
+        is_ahead
+    }
+
+    /// What was relayed since the last call; `None` = nothing.
+    pub(super) fn news(&mut self, counts: RelayCounts) -> Option<News> {
+        let before = std::mem::replace(&mut self.counted, counts);
+        let frames = counts.packets - before.packets;
+        let rx_bytes = counts.bytes - before.bytes;
+        let outer = match self.spec.arrives {
+            Arrives::Plain { .. } => 0,
+            Arrives::Tunnel { .. } => OUTER,
+        };
+        let tx_bytes = rx_bytes.saturating_sub(frames * outer);
+        let lost = counts.drained - before.drained;
+        (frames + lost > 0).then_some(News {
+            frames,
+            packet_bytes: tx_bytes.saturating_sub(frames * LINK),
+            rx_bytes,
+            tx_bytes,
+            lost,
+        })
+    }
+}
+
+/// What the kernel writes over the destination address of a frame of a closed lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    prefix: [u8; 4],
+    /// The lane's place among those of all workers.
+    pub(super) place: u16,
+    /// How many of the lane's frames came before, 16 bits of that.
+    pub(super) seen: u16,
+}
+
+impl Mark {
+    /// What frames of a lane are marked with that come to `mac`: the place, and which lane there it is, of the last 256.
+    pub(super) fn prefix(place: u16, serial: u8, mac: MacAddr) -> [u8; 4] {
+        let [high, low] = place.to_be_bytes();
+        [signature(mac), high, low, serial]
+    }
+
+    /// Whether it is one of this lane's.
+    pub(super) fn is_of(&self, lane: &Lane) -> bool {
+        self.prefix == lane.spec.mark
+    }
+
+    /// Puts the address back that it stands in place of.
+    pub(super) fn take_off(&self, frame: &mut Frame, address: MacAddr) {
+        frame.bytes_mut()[..6].copy_from_slice(&address.0);
+    }
+
+    /// The frame's mark, if it has one; whether it is one, only its lane can say.
+    pub(super) fn of(frame: &Frame) -> Option<Self> {
+        let prefix: [u8; 4] = *frame.link().first_chunk()?;
+        let seen = frame.link().get(4..6)?;
+        Some(Self {
+            prefix,
+            place: u16::from_be_bytes([prefix[1], prefix[2]]),
+            seen: u16::from_be_bytes([seen[0], seen[1]]),
+        })
+    }
+}
