@@ -25,6 +25,9 @@ const FEW: usize = 2;
 /// To more ports than this the poller is the shorter way.
 const EXPECTED: usize = 2;
 
+/// A yield that takes so long has given the CPU to somebody: looking on costs others, and spares no wake-up.
+const CROWDED: Duration = Duration::from_micros(2);
+
 /// The poller, and what the worker has learned about its traffic.
 pub(super) struct Lookout {
     pub(super) poller: Poller,
@@ -146,7 +149,13 @@ impl Lookout {
             if spun >= longest {
                 return false;
             }
+            let before = self.clock.now();
             std::thread::yield_now();
+            if self.clock.now().since(before) >= CROWDED {
+                // Whoever is to answer may be among those that want this CPU.
+                self.spinning.failed();
+                return false;
+            }
         }
     }
 

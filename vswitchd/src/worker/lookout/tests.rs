@@ -1,3 +1,5 @@
+use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
+use nix::unistd::Pid;
 use port::Waker;
 
 use super::*;
@@ -101,4 +103,28 @@ fn spinning_is_taken_up_again_when_frames_are_near() {
         lookout.spinning.is_worth_it()
     });
     assert!(rests.is_some());
+}
+
+#[test]
+fn where_others_want_the_cpu_it_sleeps_instead() {
+    let spin = Duration::from_secs(5);
+    let (mut lookout, _here, _there) = post(spin);
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let over = &over;
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let here = sched_getcpu().unwrap();
+            let mut alone = CpuSet::new();
+            alone.set(here).unwrap();
+            sched_setaffinity(Pid::from_raw(0), &alone).unwrap();
+            scope.spawn(move || while !over.load(std::sync::atomic::Ordering::Relaxed) {});
+            let start = lookout.clock.now();
+            while lookout.spinning.is_worth_it() && lookout.clock.now().since(start) < spin {
+                lookout.rest(Duration::from_millis(1), &Counters::default());
+            }
+            let is_given_up = !lookout.spinning.is_worth_it();
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(is_given_up, "long before it has spun in vain");
+        });
+    });
 }
