@@ -1,4 +1,4 @@
-//! One worker's lanes: directions of settled flows that the kernel relays ([`port::Relay`]).
+//! One worker's lanes: directions of settled flows that the kernel relays (`port::Relay`).
 //!
 //! The life of a lane: a busy flow gets one, and its frames come marked with how many the kernel has seen before. When all
 //! that it has seen have been sent on, the lane is opened: from then on the kernel relays, and the frames no longer come
@@ -6,22 +6,23 @@
 //! connection, by a newer snapshot, by a tap. Then what was relayed is counted, and the lane's place rests until no program
 //! can be looking at it any more.
 
+mod carrier;
+mod closing;
 mod lane;
 
 use std::collections::VecDeque;
-use std::io;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dataplane::conntrack::{Direction, FlowId};
-use dataplane::{DropReason, Local, PortId, PortKind, Snapshot, Time};
+use dataplane::{Local, PortId, PortKind, Snapshot, Time};
 use packet::Frame;
 use packet::ethernet::MacAddr;
-use port::{Arrives, LaneSpec, Relay, RelayCounts};
 
 use super::outbox::Outbox;
-use lane::{Lane, Mark, News, Stage};
+pub(super) use carrier::Carrier;
+use lane::{Lane, Mark, Stage};
 
 /// A lane is looked at this often: what it relayed is counted, and it ends if it may not go on.
 const LOOK: Duration = Duration::from_secs(1);
@@ -31,42 +32,6 @@ const LOOKS: usize = 128;
 const IDLE: Duration = Duration::from_secs(10);
 /// How long a place rests between two lanes: far longer than a program runs.
 const REST: Duration = Duration::from_secs(2);
-
-/// Who relays: the kernel, or a test's picture of it. Places are those of all workers.
-pub(super) trait Carrier: Send + Sync {
-    /// See [`Relay::prepare`].
-    fn prepare(&self, place: u16, spec: &LaneSpec) -> io::Result<()>;
-    /// See [`Relay::remove`].
-    fn remove(&self, spec: &LaneSpec) -> io::Result<()>;
-    /// See [`Relay::open`].
-    fn open(&self, place: u16, through: u64, generation: u32) -> bool;
-    /// See [`Relay::close`].
-    fn close(&self, place: u16);
-    /// See [`Relay::counts`].
-    fn counts(&self, place: u16) -> RelayCounts;
-}
-
-impl Carrier for Relay {
-    fn prepare(&self, place: u16, spec: &LaneSpec) -> io::Result<()> {
-        Self::prepare(self, place, spec)
-    }
-
-    fn remove(&self, spec: &LaneSpec) -> io::Result<()> {
-        Self::remove(self, spec)
-    }
-
-    fn open(&self, place: u16, through: u64, generation: u32) -> bool {
-        Self::open(self, place, through, generation)
-    }
-
-    fn close(&self, place: u16) {
-        Self::close(self, place);
-    }
-
-    fn counts(&self, place: u16) -> RelayCounts {
-        Self::counts(self, place)
-    }
-}
 
 /// The lanes of one worker.
 pub(super) struct Lanes {
@@ -270,42 +235,15 @@ impl Lanes {
     ) -> Option<()> {
         let wanted = desk.local.lane(world, flow, direction)?;
         let interface = |port: PortId| self.interfaces.get(port.index()).copied().flatten();
-        let (interface, to_interface) = (interface(wanted.arrived_by)?, interface(wanted.to)?);
-        let number = self.free.pop()?;
-        let place = self.first + number;
+        let interfaces = [interface(wanted.arrived_by)?, interface(wanted.to)?];
         let address = address_of(world, wanted.arrived_by)?;
+        let number = self.free.pop()?;
         let before = self.places[usize::from(number)].as_ref();
-        let serial = before.map_or(0, |lane| lane.spec.mark[3].wrapping_add(1));
-        let lane = Lane {
-            stage: Stage::Closed,
-            flow,
-            direction,
-            is_orphan: false,
-            from: wanted.arrived_by,
-            to: wanted.to,
-            generation: world.generation,
-            spec: LaneSpec {
-                interface,
-                flow: wanted.key,
-                arrives: match wanted.arrives {
-                    dataplane::Arrives::Plain { link } => Arrives::Plain { link },
-                    dataplane::Arrives::Tunnel { local, remote } => {
-                        Arrives::Tunnel { local, remote }
-                    }
-                },
-                to_interface,
-                link: wanted.link,
-                mtu_bytes: wanted.mtu_bytes,
-                mark: Mark::prefix(place, serial, address),
-            },
-            through: 0,
-            has_moved: false,
-            used: desk.now,
-            counted: RelayCounts::default(),
-        };
-        let prepared = self.relay.prepare(place, &lane.spec);
-        self.places[usize::from(number)] = Some(lane);
-        if let Err(error) = prepared {
+        let mark = Mark::prefix(self.first + number, before, address);
+        let whose = (flow, direction, world.generation);
+        let lane = Lane::new(&wanted, whose, interfaces, mark, desk.now);
+        let lane = self.places[usize::from(number)].insert(lane);
+        if let Err(error) = self.relay.prepare(self.first + number, &lane.spec) {
             tracing::debug!(%error, "no lane for a busy flow");
             self.over(number, desk.now);
             return None;
@@ -339,84 +277,6 @@ impl Lanes {
             lane.stage = Stage::Open;
         }
     }
-
-    /// Counts what a lane has relayed, and ends it if it may not go on, is not used, or could not be opened for so long.
-    fn look_at(&mut self, number: u16, world: &Snapshot, desk: &mut Desk<'_>) {
-        let stage = self.places[usize::from(number)].as_ref();
-        let patience = match stage.map(|lane| lane.stage) {
-            Some(Stage::Closed) => LOOK,
-            Some(Stage::Open) => IDLE,
-            Some(Stage::Ended) | None => return,
-        };
-        let has_news = self.count(number, desk);
-        let Some(lane) = &mut self.places[usize::from(number)] else {
-            return;
-        };
-        if has_news {
-            lane.used = desk.now;
-        }
-        let may_go_on = lane.generation == world.generation
-            && desk.now.since(lane.used) < patience
-            && desk.local.may_go_on(world, lane.flow, lane.direction);
-        match may_go_on {
-            true => self.looks.push_back((desk.now + LOOK, number)),
-            false => self.end(number, desk),
-        }
-    }
-
-    /// Counts what a lane has relayed since it was last asked; true if that was anything.
-    fn count(&mut self, number: u16, desk: &mut Desk<'_>) -> bool {
-        let counts = self.relay.counts(self.first + number);
-        let Some(Some(lane)) = self.places.get_mut(usize::from(number)) else {
-            return false;
-        };
-        let Some(news) = lane.news(counts) else {
-            return false;
-        };
-        if !lane.is_orphan {
-            let (flow, direction) = (lane.flow, lane.direction);
-            desk.local
-                .credit(desk.now, flow, direction, news.frames, news.packet_bytes);
-        }
-        desk.count(lane.from, lane.to, &news);
-        true
-    }
-
-    /// Ends the lanes of both directions, before a frame of theirs is walked: should the flow end with it, its counts are
-    /// right.
-    fn end_both(&mut self, flow: FlowId, desk: &mut Desk<'_>) {
-        for lane in desk.local.lanes(flow).into_iter().flatten() {
-            self.end(lane.get() - 1, desk);
-        }
-    }
-
-    fn end(&mut self, number: u16, desk: &mut Desk<'_>) {
-        let Some(Some(lane)) = self.places.get(usize::from(number)) else {
-            return;
-        };
-        if lane.stage == Stage::Ended {
-            return;
-        }
-        if !lane.is_orphan {
-            desk.local.set_lane(lane.flow, lane.direction, None);
-        }
-        if let Err(error) = self.relay.remove(&lane.spec) {
-            tracing::warn!(%error, "the key of a lane could not be deleted");
-        }
-        self.relay.close(self.first + number);
-        self.count(number, desk);
-        self.over(number, desk.now);
-        self.live -= 1;
-        desk.local.counters().lanes.set(self.live);
-    }
-
-    fn over(&mut self, number: u16, now: Time) {
-        if let Some(lane) = &mut self.places[usize::from(number)] {
-            lane.stage = Stage::Ended;
-            lane.is_orphan = true;
-        }
-        self.resting.push_back((now, number));
-    }
 }
 
 /// Where frames that come by a port are addressed to.
@@ -425,26 +285,5 @@ fn address_of(world: &Snapshot, port: PortId) -> Option<MacAddr> {
         PortKind::Workload(pod) => Some(MacAddr(*pod.link.first_chunk()?)),
         PortKind::Uplink { mac } => Some(*mac),
         PortKind::Host => None,
-    }
-}
-
-impl Desk<'_> {
-    /// Counts frames that came by one port and left by another, or were lost between them.
-    fn count(&self, from: PortId, to: PortId, news: &News) {
-        let counters = |port: PortId| Some(&self.ports.get(port.index())?.as_ref()?.counters);
-        if let Some(counters) = counters(from) {
-            counters.rx_frames.add(news.frames + news.lost);
-            counters.rx_bytes.add(news.rx_bytes);
-        }
-        if let Some(counters) = counters(to) {
-            counters.tx_frames.add(news.frames);
-            counters.tx_bytes.add(news.tx_bytes);
-        }
-        self.local.counters().relayed.add(news.frames);
-        if news.lost > 0 {
-            let reason = DropReason::DeviceError;
-            self.local
-                .count_drops(reason, Some(from), Some(to), news.lost);
-        }
     }
 }

@@ -74,6 +74,42 @@ pub(super) struct News {
 }
 
 impl Lane {
+    /// A closed one between these two interfaces.
+    pub(super) fn new(
+        wanted: &dataplane::Lane,
+        (flow, direction, generation): (FlowId, Direction, Generation),
+        [interface, to_interface]: [u32; 2],
+        mark: [u8; 4],
+        now: Time,
+    ) -> Self {
+        let arrives = match wanted.arrives {
+            dataplane::Arrives::Plain { link } => Arrives::Plain { link },
+            dataplane::Arrives::Tunnel { local, remote } => Arrives::Tunnel { local, remote },
+        };
+        Self {
+            stage: Stage::Closed,
+            flow,
+            direction,
+            is_orphan: false,
+            from: wanted.arrived_by,
+            to: wanted.to,
+            generation,
+            spec: LaneSpec {
+                interface,
+                flow: wanted.key,
+                arrives,
+                to_interface,
+                link: wanted.link,
+                mtu_bytes: wanted.mtu_bytes,
+                mark,
+            },
+            through: 0,
+            has_moved: false,
+            used: now,
+            counted: RelayCounts::default(),
+        }
+    }
+
     /// A frame came that was the one after `seen`, 16 bits of that; false if one that was later has come already.
     pub(super) fn advance(&mut self, seen: u16) -> bool {
         let ahead = seen.wrapping_add(1).wrapping_sub(self.through as u16);
@@ -117,7 +153,8 @@ pub(super) struct Mark {
 
 impl Mark {
     /// What frames of a lane are marked with that come to `mac`: the place, and which lane there it is, of the last 256.
-    pub(super) fn prefix(place: u16, serial: u8, mac: MacAddr) -> [u8; 4] {
+    pub(super) fn prefix(place: u16, before: Option<&Lane>, mac: MacAddr) -> [u8; 4] {
+        let serial = before.map_or(0, |lane| lane.spec.mark[3].wrapping_add(1));
         let [high, low] = place.to_be_bytes();
         [signature(mac), high, low, serial]
     }
