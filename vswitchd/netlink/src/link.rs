@@ -35,6 +35,8 @@ pub struct Link {
     pub peer_index: Option<u32>,
     /// The bridge or bond it is a port of.
     pub controller: Option<u32>,
+    /// Its root queueing discipline (`IFLA_QDISC`): `noqueue` for a veth that nobody gave another one.
+    pub qdisc: Option<String>,
 }
 
 /// A veth pair to create: one end in the handle's namespace, the other end elsewhere.
@@ -270,6 +272,7 @@ impl Link {
             kind: None,
             peer_index: None,
             controller: None,
+            qdisc: None,
         };
         for attribute in &message.attributes {
             match attribute {
@@ -278,6 +281,7 @@ impl Link {
                 LinkAttribute::Address(bytes) => link.mac = mac(bytes),
                 LinkAttribute::Link(index) => link.peer_index = Some(*index).filter(|i| *i != 0),
                 LinkAttribute::Controller(index) => link.controller = Some(*index),
+                LinkAttribute::Qdisc(name) => link.qdisc = Some(name.clone()),
                 LinkAttribute::LinkInfo(infos) => link.kind = infos.iter().find_map(kind),
                 _ => {}
             }

@@ -30,6 +30,8 @@ pub enum Group {
     Route,
     /// IPv4 neighbours.
     Neighbour,
+    /// Queueing disciplines.
+    Qdisc,
 }
 
 impl Group {
@@ -37,6 +39,7 @@ impl Group {
         match self {
             Self::Link => 1,
             Self::Neighbour => 3,
+            Self::Qdisc => 4,
             Self::Address => 5,
             Self::Route => 7,
         }
@@ -63,6 +66,8 @@ pub enum Event {
     Route(Change<Route>),
     /// An IPv4 neighbour.
     Neighbour(Change<Neighbour>),
+    /// A queueing discipline of the link with this index came, changed or went.
+    Qdisc(u32),
     /// The kernel had to drop events (ENOBUFS): read the tables anew.
     Lost,
 }
@@ -163,6 +168,9 @@ fn read(bytes: &[u8]) -> Option<Event> {
         Message::NewRoute(m) => Event::Route(Change::New(Route::read(&m)?)),
         Message::DelRoute(m) => Event::Route(Change::Gone(Route::read(&m)?)),
         Message::NewNeighbour(m) => Event::Neighbour(Change::New(Neighbour::read(&m)?)),
+        Message::NewQueueDiscipline(m) | Message::DelQueueDiscipline(m) => {
+            Event::Qdisc(m.header.index.try_into().ok()?)
+        }
         Message::DelNeighbour(m) => Event::Neighbour(Change::Gone(Neighbour::read(&m)?)),
         _ => return None,
     })

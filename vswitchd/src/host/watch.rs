@@ -114,6 +114,7 @@ impl Watch {
             }
             Event::Address(_) => self.addresses(handle),
             Event::Route(_) => self.gateways(handle),
+            Event::Qdisc(_) => Ok(()),
             Event::Lost => self.resync(handle),
         };
         if let Err(error) = result {

@@ -21,6 +21,7 @@ use packet::Frame;
 use packet::ethernet::MacAddr;
 
 use super::outbox::Outbox;
+use super::queued::Queued;
 pub(super) use carrier::Carrier;
 use lane::{Lane, Mark, Stage};
 
@@ -36,6 +37,7 @@ const REST: Duration = Duration::from_secs(2);
 /// The lanes of one worker.
 pub(super) struct Lanes {
     relay: Arc<dyn Carrier>,
+    queued: Queued,
     /// The number of this worker's first place among those of all.
     first: u16,
     places: Vec<Option<Lane>>,
@@ -62,10 +64,11 @@ pub(super) struct Desk<'a> {
 
 impl Lanes {
     /// `count` places from `first` on.
-    pub(super) fn new(relay: Arc<dyn Carrier>, first: u16, count: u16) -> Self {
+    pub(super) fn new(relay: Arc<dyn Carrier>, queued: Queued, first: u16, count: u16) -> Self {
         let room = usize::from(count);
         Self {
             relay,
+            queued,
             first,
             places: vec![None; room],
             live: 0,
@@ -236,6 +239,9 @@ impl Lanes {
         let wanted = desk.local.lane(world, flow, direction)?;
         let interface = |port: PortId| self.interfaces.get(port.index()).copied().flatten();
         let interfaces = [interface(wanted.arrived_by)?, interface(wanted.to)?];
+        if self.queued.has(interfaces[1]) {
+            return None;
+        }
         let address = address_of(world, wanted.arrived_by)?;
         let number = self.free.pop()?;
         let before = self.places[usize::from(number)].as_ref();

@@ -24,6 +24,7 @@ mod outbox;
 mod policy;
 mod ports;
 mod publish;
+mod queued;
 mod relaying;
 mod segments;
 mod shaper;

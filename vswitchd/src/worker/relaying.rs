@@ -7,6 +7,7 @@ use dataplane::Generation;
 use port::{Relay, RelayAttachment, Side};
 
 use super::lanes::{Carrier, Lanes};
+use super::queued::Queued;
 use crate::config::KernelRelay;
 use crate::control::Relaying;
 
@@ -17,6 +18,7 @@ const LANES: u16 = 4096;
 #[derive(Clone, Debug)]
 pub(super) struct KernelHelp {
     relay: Option<Arc<Relay>>,
+    queued: Queued,
     state: Arc<Mutex<Relaying>>,
 }
 
@@ -31,8 +33,15 @@ impl KernelHelp {
             },
         };
         tracing::info!("settled flows are relayed {state}");
+        let queued = Queued::default();
+        if relay.is_some()
+            && let Err(error) = queued.watch()
+        {
+            tracing::warn!(%error, "what queueing disciplines drop of relayed frames is not counted");
+        }
         Self {
             relay,
+            queued,
             state: Arc::new(Mutex::new(state)),
         }
     }
@@ -47,7 +56,7 @@ impl KernelHelp {
         let relay: Arc<dyn Carrier> = self.relay.clone()?;
         let each = LANES / u16::try_from(workers).ok()?;
         let first = u16::try_from(worker).ok()?.checked_mul(each)?;
-        Some(Lanes::new(relay, first, each))
+        Some(Lanes::new(relay, self.queued.clone(), first, each))
     }
 
     /// Only what was allowed under this generation is relayed from now on: before its snapshot is put in force.
@@ -92,6 +101,7 @@ impl Attachments {
         if !self.by_interface.contains_key(&index)
             && let Some(attachment) = self.help.attach(interface, side)
         {
+            self.help.queued.look(index);
             self.by_interface.insert(index, attachment);
         }
         self.by_interface.contains_key(&index)

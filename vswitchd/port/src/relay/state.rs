@@ -1,9 +1,8 @@
 //! A lane's first word: whether its frames are relayed, and how many the program has seen.
 //!
 //! The upper 24 bits are 0 (closed), [`DRAINING`], or the generation the lane is open under, packed as [`of_generation`]
-//! does. The lower 40 bits count. They overflow after 13 days
-//! of a million frames a second on one lane, and then into the generation: the lane closes, unless that very generation is
-//! put in force at that moment.
+//! does. The lower 40 bits count. They overflow after 13 days of a million frames a second on one lane, and then into the
+//! generation: the lane closes, unless that very generation is put in force at that moment.
 
 /// The lower bits: frames seen.
 pub(super) const SEEN_BITS: u32 = 40;

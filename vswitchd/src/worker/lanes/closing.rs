@@ -24,6 +24,7 @@ impl Lanes {
         }
         let may_go_on = lane.generation == world.generation
             && desk.now.since(lane.used) < patience
+            && !self.queued.has(lane.spec.to_interface)
             && desk.local.may_go_on(world, lane.flow, lane.direction);
         match may_go_on {
             true => self.looks.push_back((desk.now + LOOK, number)),

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::worker::lanes::Carrier;
+use crate::worker::queued::Queued;
 
 /// The program, its lanes and the generation in force (`port::Relay`).
 #[derive(Default)]
@@ -125,7 +126,7 @@ impl Stage {
         let kernel = Arc::new(Kernel::default());
         let world = world(None);
         kernel.allow(world.generation);
-        let lanes = Lanes::new(Arc::clone(&kernel) as Arc<dyn Carrier>, 7, 8);
+        let lanes = Lanes::new(Arc::clone(&kernel) as _, Queued::default(), 7, 8);
         let desk = Desk::with_lanes(world.clone(), 1, WIDE, Some(lanes));
         Self {
             desk,
