@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context, bail};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::Notify;
 use tracing::info;
 
@@ -40,6 +41,16 @@ use crate::{
     worker::{Switch, SwitchConfig},
 };
 
+/// As many descriptors as the system lets us have: a port takes one for each worker and two more, and the usual 1024 would
+/// end at 250 pods.
+fn allow_descriptors() {
+    let allowed = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = allowed {
+        tracing::warn!(%error, "no more descriptors than we were started with");
+    }
+}
+
 /// Runs the daemon until it is told to end. Pods keep their state: the next start takes them over.
 ///
 /// # Errors
@@ -48,6 +59,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let log = log::start(&config.log).context("log.level")?;
     end_with_any_panic();
     let _lock = lock(&config.state_dir)?;
+    allow_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -9,6 +9,8 @@
 mod denials;
 mod event;
 
+use std::num::NonZeroU16;
+
 use packet::flow::FlowKey;
 use policy::Direction;
 
@@ -27,6 +29,13 @@ pub struct JournalConfig {
     pub aggregate_nanos: u64,
 }
 
+/// Who forwards packets of flows besides the walk ([`crate::Lane`]), asked when a flow's end is written.
+pub trait Relayed: Send + std::fmt::Debug {
+    /// Packets and bytes of this lane that have not been credited to its flow yet
+    /// ([`crate::Local::credit`]).
+    fn uncredited(&self, lane: NonZeroU16) -> (u64, u64);
+}
+
 /// What a worker writes about its flows, if anything.
 #[derive(Debug, Default)]
 pub(crate) struct Journal(Option<Box<Writer>>);
@@ -38,6 +47,7 @@ struct Writer {
     /// Flows begun since the last one that was logged.
     skipped: u32,
     denials: Denials,
+    relayed: Option<Box<dyn Relayed>>,
 }
 
 /// A denied packet, as the journal is told of it.
@@ -59,7 +69,15 @@ impl Journal {
             config,
             skipped: 0,
             denials: Denials::new(),
+            relayed: None,
         })))
+    }
+
+    /// Counts what is relayed, too, when a flow's end is written.
+    pub(crate) fn ask(&mut self, relayed: Box<dyn Relayed>) {
+        if let Some(writer) = &mut self.0 {
+            writer.relayed = Some(relayed);
+        }
     }
 
     /// Whether anything is written.
@@ -108,6 +126,7 @@ impl Journal {
     #[cold]
     fn write_end(&mut self, now: Time, id: FlowId, flow: &Flow, reason: EndReason) {
         let Some(writer) = &mut self.0 else { return };
+        let (packets, bytes) = writer.counts(flow);
         writer.log.record(FlowEvent {
             at: now,
             generation: flow.judged,
@@ -115,8 +134,8 @@ impl Journal {
             news: FlowNews::Ended {
                 slot: id.slot(),
                 began: flow.began,
-                packets: flow.packets,
-                bytes: flow.bytes,
+                packets,
+                bytes,
                 reason,
             },
         });
@@ -155,6 +174,19 @@ impl Journal {
 }
 
 impl Writer {
+    /// Packets and bytes of a flow, those among them that its lanes have relayed just now.
+    fn counts(&self, flow: &Flow) -> ([u64; 2], [u64; 2]) {
+        let (mut packets, mut bytes) = (flow.packets, flow.bytes);
+        if let Some(relayed) = &self.relayed {
+            for (at, lane) in flow.lanes.iter().enumerate() {
+                let (more, larger) = lane.map_or((0, 0), |lane| relayed.uncredited(lane));
+                packets[at] += more;
+                bytes[at] += larger;
+            }
+        }
+        (packets, bytes)
+    }
+
     #[cold]
     fn close_interval(&mut self, now: Time, generation: Generation) {
         let log = &mut self.log;

@@ -8,6 +8,7 @@
 
 use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 use packet::flow::FlowKey;
 use packet::{Protocol, ethernet};
@@ -23,6 +24,10 @@ use crate::time::Time;
 const EVERY: u64 = 64;
 /// Directions noted until somebody takes them; the others will be, 64 packets later.
 const NOTED: usize = 256;
+
+/// A flow is credited about once a second; one that is forgotten sooner than this
+/// after its last packet might be forgotten while it is relayed.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// What the short way does to each plain packet of one direction of a flow, for
 /// somebody else to do.
@@ -59,7 +64,7 @@ const NOTED: usize = 256;
 ///   If that has been switched off (`ethtool -K tx off`) the kernel would write
 ///   a sum the pod chose over a port that has been judged: **who relays has to
 ///   see that it is on**. For the same reason there is no lane toward the uplink.
-///   A super-segment of absurdly many segments is cut by nobody between veths.
+///   How many segments a super-segment has at most (2048) is asked of each.
 ///
 /// A lane is right for one generation. Within it, and as long as the flow is
 /// there, [`Local::may_go_on`] says whether it still is.
@@ -113,12 +118,19 @@ impl Local {
     /// What the short way does to plain packets of this direction. `None` if it
     /// would not take them in this generation, and where the worker has more to
     /// do than that: from and to the host, into a tunnel, from a peer without one,
-    /// at ports with a bandwidth limit, and if there is no such flow any more.
+    /// at ports with a bandwidth limit, TCP that comes from the uplink segment by
+    /// segment (the worker joins them), and if there is no such flow any more.
     pub fn lane(&self, world: &Snapshot, id: FlowId, direction: Direction) -> Option<Lane> {
         let flow = self.flows.live(id)?;
         let way = way_of_settled(world, flow, direction)?;
+        if self.flows.timeouts().of(flow.state) < PATIENCE {
+            return None;
+        }
         let arrives = arrives(world, way)?;
         let to = to_pod(world, way)?;
+        if matches!(arrives, Arrives::Tunnel { .. }) && is_segmented(flow, direction, to) {
+            return None;
+        }
         let original = flow.original();
         Some(Lane {
             key: match direction {
@@ -199,6 +211,16 @@ fn way_of_settled(world: &Snapshot, flow: &Flow, direction: Direction) -> Option
         _ => false,
     };
     (is_allowed && is_steady).then_some(way)
+}
+
+/// Whether it is TCP that fills its packets, and neither its sender nor the
+/// kernel's GRO has sent many as one: few frames that the worker joins are more to
+/// the pod than many that spare the worker.
+fn is_segmented(flow: &Flow, direction: Direction, to: &Adjacency) -> bool {
+    let packets = flow.packets[direction as usize].max(1);
+    let mean = flow.bytes[direction as usize] / packets;
+    let mtu = u64::from(to.mtu_bytes);
+    flow.original().protocol == Protocol::TCP && (mtu / 2..=mtu).contains(&mean)
 }
 
 /// How packets that go this way come in, if they may be relayed from there.

@@ -60,7 +60,7 @@ pub use excerpt::Excerpt;
 pub use fib::{Fib, Target};
 pub use forward::{forward, observe, observe_resumed, observe_unsettled, resume};
 pub use ids::{AdjacencyId, Generation, PeerId, PortId, WorkerId};
-pub use journal::{EndReason, FlowEvent, FlowLog, FlowNews, JournalConfig, Rules};
+pub use journal::{EndReason, FlowEvent, FlowLog, FlowNews, JournalConfig, Relayed, Rules};
 pub use lane::{Arrives, Lane};
 pub use local::{Event, Local, LocalConfig};
 pub use notebook::{Choice, Forgotten, Note, Notebook, Point, Points, Seen, Told};

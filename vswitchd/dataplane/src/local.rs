@@ -8,7 +8,7 @@ use crate::counters::{Counters, PortCounters};
 use crate::drop_reason::DropReason;
 use crate::fragments::Fragments;
 use crate::ids::{Generation, PeerId, PortId, WorkerId};
-use crate::journal::{EndReason, FlowLog, Journal, JournalConfig};
+use crate::journal::{EndReason, FlowLog, Journal, JournalConfig, Relayed};
 use crate::lane::Busy;
 use crate::limiter::{Limiters, Purpose};
 use crate::notebook::Observer;
@@ -104,6 +104,12 @@ impl Local {
     /// already are not logged.
     pub fn log_flows(&mut self, log: Box<dyn FlowLog>, config: JournalConfig) {
         self.journal = Journal::to(log, config);
+    }
+
+    /// What is relayed counts in the flow log, too; to be called after
+    /// [`Local::log_flows`].
+    pub fn log_relayed(&mut self, relayed: Box<dyn Relayed>) {
+        self.journal.ask(relayed);
     }
 
     /// Writes what has been denied for long enough to the flow log, if there is

@@ -130,7 +130,7 @@ impl Relay {
         if Link::of(interface)? != Link::Ethernet {
             return Err(fail(unsupported("it has no Ethernet header")));
         }
-        if side == Side::Workload && !ethtool::is_on(interface, FILLED_LATER).map_err(fail)? {
+        if side == Side::Workload && !Self::leaves_checksums(interface).map_err(fail)? {
             return Err(fail(unsupported("its transmit checksum offload is off")));
         }
         let index = nix::net::if_::if_nametoindex(interface).map_err(|errno| Error::Interface {
@@ -146,6 +146,15 @@ impl Relay {
             interface: index,
             _attachment: attachment,
         })
+    }
+
+    /// Whether an interface of the thread's network namespace leaves checksums to who receives. Where it does not, nothing
+    /// is to be relayed to it: see [`attach`](Relay::attach).
+    ///
+    /// # Errors
+    /// `ENODEV`: no such interface.
+    pub fn leaves_checksums(interface: &str) -> io::Result<bool> {
+        ethtool::is_on(interface, FILLED_LATER)
     }
 
     /// From now on only lanes opened under `generation` relay; `None`: nothing is relayed. A frame that a program is at
@@ -196,28 +205,6 @@ impl Relay {
         })
     }
 
-    /// From now on the frames of a lane are dropped and counted: for one whose frames come faster than they are taken from
-    /// the socket. Returns how many have been seen before; those that are still in the socket are to be taken first. A frame
-    /// that cannot be relayed closes the lane nevertheless.
-    pub fn drain(&self, index: u16) -> u64 {
-        let draining = state::pack(state::DRAINING, 0);
-        self.state(index).map_or(0, |word| {
-            state::seen(word.fetch_or(draining, Ordering::AcqRel))
-        })
-    }
-
-    /// Opens a lane that is being drained under a generation, however many frames have been dropped since, and says whether
-    /// it did: not when it has been closed.
-    pub fn open_drained(&self, index: u16, generation: u32) -> bool {
-        let state = state::of_generation(generation);
-        self.state(index).is_some_and(|word| {
-            word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
-                (state::of(word) == state::DRAINING).then(|| state::pack(state, state::seen(word)))
-            })
-            .is_ok()
-        })
-    }
-
     /// From now on the frames of a lane are marked. One that a program is at work on may still be relayed.
     pub fn close(&self, index: u16) {
         if let Some(word) = self.state(index) {
@@ -235,7 +222,7 @@ impl Relay {
             seen: state::seen(at(entry::STATE)),
             packets: at(entry::PACKETS),
             bytes: at(entry::BYTES),
-            drained: at(entry::DRAINED),
+            lost: at(entry::LOST),
         }
     }
 

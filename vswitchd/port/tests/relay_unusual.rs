@@ -9,7 +9,7 @@ mod common;
 use std::slice::from_ref;
 
 use common::frames::{self, OTHER_POD, POD};
-use common::relay::{GENERATION, House, MTU, after, housed, marked, tcp};
+use common::relay::{House, MTU, after, housed, marked, tcp};
 use packet::transport::TcpFlags;
 use packet::{Frame, MacAddr, Protocol, build, ethernet};
 use port::Link;
@@ -132,20 +132,6 @@ fn a_packet_that_the_daemon_answers_closes_its_lane() {
             assert_eq!(house.relayed(from_ref(&frame)), [after(frame)]);
         }
     });
-}
-
-#[test]
-fn a_lane_that_is_drained_is_closed_by_its_end() {
-    housed(
-        "a_lane_that_is_drained_is_closed_by_its_end",
-        |mut house| {
-            house.relay.prepare(0, &house.lane(Protocol::TCP)).unwrap();
-            house.relay.drain(0);
-            let end = flagged(TcpFlags::FIN | TcpFlags::ACK);
-            assert_eq!(house.left(from_ref(&end)), [marked(end, 0)]);
-            assert!(!house.relay.open_drained(0, GENERATION));
-        },
-    );
 }
 
 #[test]

@@ -9,6 +9,8 @@
 mod carrier;
 mod closing;
 mod lane;
+mod shy;
+mod tally;
 
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
@@ -16,14 +18,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataplane::conntrack::{Direction, FlowId};
-use dataplane::{Local, PortId, PortKind, Snapshot, Time};
+use dataplane::{Local, PortCounters, PortId, PortKind, Relayed, Snapshot, Time};
 use packet::Frame;
 use packet::ethernet::MacAddr;
 
 use super::outbox::Outbox;
-use super::queued::Queued;
+use super::unfit::Unfit;
 pub(super) use carrier::Carrier;
 use lane::{Lane, Mark, Stage};
+use shy::Shy;
+use tally::{Asked, Tally};
 
 /// A lane is looked at this often: what it relayed is counted, and it ends if it may not go on.
 const LOOK: Duration = Duration::from_secs(1);
@@ -37,7 +41,9 @@ const REST: Duration = Duration::from_secs(2);
 /// The lanes of one worker.
 pub(super) struct Lanes {
     relay: Arc<dyn Carrier>,
-    queued: Queued,
+    tally: Arc<Tally>,
+    unfit: Unfit,
+    shy: Shy,
     /// The number of this worker's first place among those of all.
     first: u16,
     places: Vec<Option<Lane>>,
@@ -47,10 +53,14 @@ pub(super) struct Lanes {
     resting: VecDeque<(Time, u16)>,
     /// When to look at which lane, the next first.
     looks: VecDeque<(Time, u16)>,
+    /// Frames were watched in the last turn.
+    is_watched: bool,
     /// Closed ones whose frames came in this turn.
     moved: Vec<u16>,
     busy: Vec<(FlowId, Direction)>,
     left: Vec<NonZeroU16>,
+    /// By port: how many begin there.
+    by_port: Vec<u16>,
     /// By port: the kernel's number of its interface, where the program is.
     interfaces: Vec<Option<u32>>,
 }
@@ -64,22 +74,31 @@ pub(super) struct Desk<'a> {
 
 impl Lanes {
     /// `count` places from `first` on.
-    pub(super) fn new(relay: Arc<dyn Carrier>, queued: Queued, first: u16, count: u16) -> Self {
+    pub(super) fn new(relay: Arc<dyn Carrier>, unfit: Unfit, first: u16, count: u16) -> Self {
         let room = usize::from(count);
         Self {
+            tally: Arc::new(Tally::new(Arc::clone(&relay), first, count)),
             relay,
-            queued,
+            unfit,
+            shy: Shy::new(),
             first,
             places: vec![None; room],
             live: 0,
             free: (0..count).rev().collect(),
             resting: VecDeque::with_capacity(room),
             looks: VecDeque::with_capacity(room),
+            is_watched: false,
             moved: Vec::with_capacity(room),
             busy: Vec::with_capacity(256),
             left: Vec::with_capacity(room),
+            by_port: Vec::new(),
             interfaces: Vec::new(),
         }
+    }
+
+    /// How the flow log learns what has just been relayed.
+    pub(super) fn relayed(&self) -> Box<dyn Relayed> {
+        Box::new(Asked(Arc::clone(&self.tally)))
     }
 
     /// How many places there are.
@@ -146,7 +165,12 @@ impl Lanes {
                 }
             }
             Stage::Open => {
-                let flow = lane.flow;
+                let (flow, is_its_own) = (lane.flow, lane.generation == world.generation);
+                if is_its_own && !self.is_watched {
+                    let whose = lane.spec.flow;
+                    let relayed = self.relay.counts(mark.place).packets;
+                    self.shy.closed(whose, relayed, desk.now);
+                }
                 self.end_both(flow, desk);
             }
             Stage::Ended => {}
@@ -158,6 +182,7 @@ impl Lanes {
     /// on the way for, and looks after the others. While frames are watched, none is begun or opened.
     pub(super) fn tend(&mut self, world: &Snapshot, is_watched: bool, mut desk: Desk<'_>) {
         let desk = &mut desk;
+        self.is_watched = is_watched;
         self.end_left(desk);
         while let Some(number) = self.moved.pop() {
             if let Some(lane) = &mut self.places[usize::from(number)] {
@@ -236,10 +261,20 @@ impl Lanes {
         direction: Direction,
         desk: &mut Desk<'_>,
     ) -> Option<()> {
+        if desk.local.lanes(flow)[direction as usize].is_some() {
+            return None;
+        }
         let wanted = desk.local.lane(world, flow, direction)?;
+        if self.shy.waits(wanted.key, desk.now) {
+            return None;
+        }
         let interface = |port: PortId| self.interfaces.get(port.index()).copied().flatten();
         let interfaces = [interface(wanted.arrived_by)?, interface(wanted.to)?];
-        if self.queued.has(interfaces[1]) {
+        let counters = [wanted.arrived_by, wanted.to].map(|port| desk.counters(port));
+        let [Some(from), Some(to)] = counters else {
+            return None;
+        };
+        if self.unfit.has(interfaces[1]) || !self.may_have_more(wanted.arrived_by) {
             return None;
         }
         let address = address_of(world, wanted.arrived_by)?;
@@ -247,19 +282,29 @@ impl Lanes {
         let before = self.places[usize::from(number)].as_ref();
         let mark = Mark::prefix(self.first + number, before, address);
         let whose = (flow, direction, world.generation);
-        let lane = Lane::new(&wanted, whose, interfaces, mark, desk.now);
+        let lane = Lane::new(&wanted, whose, interfaces, mark, [from, to], desk.now);
         let lane = self.places[usize::from(number)].insert(lane);
+        self.tally.begin(number, lane.spec.arrives);
         if let Err(error) = self.relay.prepare(self.first + number, &lane.spec) {
             tracing::debug!(%error, "no lane for a busy flow");
             self.over(number, desk.now);
             return None;
         }
+        self.by_port[wanted.arrived_by.index()] += 1;
         let lane = NonZeroU16::new(number + 1);
         desk.local.set_lane(flow, direction, lane);
         self.looks.push_back((desk.now + LOOK, number));
         self.live += 1;
         desk.local.counters().lanes.set(self.live);
         Some(())
+    }
+
+    /// Half of all places at most are of lanes that begin at one port.
+    fn may_have_more(&mut self, port: PortId) -> bool {
+        if self.by_port.len() <= port.index() {
+            self.by_port.resize(port.index() + 1, 0);
+        }
+        usize::from(self.by_port[port.index()]) * 2 < self.places.len()
     }
 
     /// Opens a lane if all its frames have been sent on.
@@ -291,5 +336,12 @@ fn address_of(world: &Snapshot, port: PortId) -> Option<MacAddr> {
         PortKind::Workload(pod) => Some(MacAddr(*pod.link.first_chunk()?)),
         PortKind::Uplink { mac } => Some(*mac),
         PortKind::Host => None,
+    }
+}
+
+impl Desk<'_> {
+    fn counters(&self, port: PortId) -> Option<Arc<PortCounters>> {
+        let port = self.ports.get(port.index())?.as_ref()?;
+        Some(Arc::clone(&port.counters))
     }
 }

@@ -24,13 +24,13 @@ mod outbox;
 mod policy;
 mod ports;
 mod publish;
-mod queued;
 mod relaying;
 mod segments;
 mod shaper;
 mod shared;
 mod sync;
 mod thread;
+mod unfit;
 
 #[cfg(test)]
 mod model;

@@ -25,6 +25,9 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// Frames in one system call.
 const BATCH: usize = 64;
 
+/// The same where they are ARP and little else.
+const FEW: usize = 4;
+
 /// The port of a workload's slot.
 pub(crate) fn workload_port(slot: u32) -> PortId {
     PortId(FIRST_WORKLOAD.saturating_add(u16::try_from(slot).unwrap_or(u16::MAX)))
@@ -180,6 +183,7 @@ impl Ports {
                 filter: Filter::NotIpv4,
                 behind_tc: false,
                 fanout: None,
+                batch: FEW,
                 ..config
             };
             ends[0].aside = Some(open(&others)?);

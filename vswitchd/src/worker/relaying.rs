@@ -7,7 +7,7 @@ use dataplane::Generation;
 use port::{Relay, RelayAttachment, Side};
 
 use super::lanes::{Carrier, Lanes};
-use super::queued::Queued;
+use super::unfit::Unfit;
 use crate::config::KernelRelay;
 use crate::control::Relaying;
 
@@ -17,68 +17,96 @@ const LANES: u16 = 4096;
 /// What has become of the wish, for all who want to know. Clones are the same one.
 #[derive(Clone, Debug)]
 pub(super) struct KernelHelp {
-    relay: Option<Arc<Relay>>,
-    queued: Queued,
-    state: Arc<Mutex<Relaying>>,
+    relay: Result<Arc<Relay>, String>,
+    unfit: Unfit,
+    refused: Arc<Mutex<Refused>>,
+}
+
+/// At which interfaces the program is, and at which it could not be.
+#[derive(Debug, Default)]
+struct Refused {
+    attached: usize,
+    /// Why not, by the interface's number.
+    reasons: BTreeMap<u32, String>,
 }
 
 impl KernelHelp {
-    /// Makes what the kernel needs for it, where it is wanted and possible. The log says if it is not possible.
+    /// Makes what the kernel needs for it, where it is wanted and possible. The log says which way it is.
     pub(super) fn new(wanted: KernelRelay) -> Self {
-        let (relay, state) = match wanted {
-            KernelRelay::Off => (None, Relaying::Off("kernel_relay = \"off\"".to_owned())),
-            KernelRelay::Auto => match Relay::new(LANES) {
-                Ok(relay) => (Some(Arc::new(relay)), Relaying::On),
-                Err(error) => (None, Relaying::Off(error.to_string())),
-            },
+        let relay = match wanted {
+            KernelRelay::Off => Err("kernel_relay = \"off\"".to_owned()),
+            KernelRelay::Auto => Relay::new(LANES)
+                .map(Arc::new)
+                .map_err(|error| error.to_string()),
         };
-        tracing::info!("settled flows are relayed {state}");
-        let queued = Queued::default();
-        if relay.is_some()
-            && let Err(error) = queued.watch()
-        {
-            tracing::warn!(%error, "what queueing disciplines drop of relayed frames is not counted");
-        }
-        Self {
+        let help = Self {
             relay,
-            queued,
-            state: Arc::new(Mutex::new(state)),
+            unfit: Unfit::default(),
+            refused: Arc::default(),
+        };
+        tracing::info!("settled flows are relayed {}", help.state());
+        if help.relay.is_ok()
+            && let Err(error) = help.unfit.watch()
+        {
+            tracing::warn!(%error, "nobody hears of devices that become unfit for relaying");
         }
+        help
     }
 
     /// Whether it is done, and why not.
     pub(super) fn state(&self) -> Relaying {
-        self.lock().clone()
+        if let Err(reason) = &self.relay {
+            return Relaying::Off(reason.clone());
+        }
+        let refused = self.lock();
+        match refused.reasons.values().next().cloned() {
+            None => Relaying::On,
+            Some(reason) if refused.attached > 0 => Relaying::Partly(reason),
+            Some(reason) => Relaying::Off(reason),
+        }
     }
 
     /// The lanes of one of so many workers.
     pub(super) fn lanes(&self, worker: usize, workers: usize) -> Option<Lanes> {
-        let relay: Arc<dyn Carrier> = self.relay.clone()?;
+        let relay: Arc<dyn Carrier> = self.relay.clone().ok()?;
         let each = LANES / u16::try_from(workers).ok()?;
         let first = u16::try_from(worker).ok()?.checked_mul(each)?;
-        Some(Lanes::new(relay, self.queued.clone(), first, each))
+        Some(Lanes::new(relay, self.unfit.clone(), first, each))
     }
 
     /// Only what was allowed under this generation is relayed from now on: before its snapshot is put in force.
     pub(super) fn allow(&self, generation: Generation) {
-        if let Some(relay) = &self.relay {
+        if let Ok(relay) = &self.relay {
             relay.allow(Some(generation.0));
         }
     }
 
-    fn attach(&self, interface: &str, side: Side) -> Option<RelayAttachment> {
-        let attached = self.relay.as_ref()?.attach(interface, side);
-        attached
-            .inspect_err(|error| {
-                tracing::warn!(interface, %error, "no frames of this port are relayed by the kernel");
-                *self.lock() = Relaying::Partly(error.to_string());
-            })
-            .ok()
+    fn attach(&self, interface: &str, index: u32, side: Side) -> Option<RelayAttachment> {
+        let attached = match self.relay.as_ref().ok()?.attach(interface, side) {
+            // By now the name is another interface's.
+            Ok(attachment) if attachment.interface_index() != index => return None,
+            attached => attached,
+        };
+        let mut refused = self.lock();
+        match attached {
+            Ok(attachment) => {
+                refused.attached += 1;
+                refused.reasons.remove(&index);
+                Some(attachment)
+            }
+            Err(error) => {
+                if refused.reasons.is_empty() {
+                    tracing::warn!(interface, %error, "no frames of this port are relayed by the kernel");
+                }
+                refused.reasons.insert(index, error.to_string());
+                None
+            }
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Relaying> {
-        // It is replaced whole: a thread that panicked has left a good value.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Refused> {
+        // What a thread that panicked has left are good values.
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,9 +127,9 @@ impl Attachments {
     /// The program sees the frames of this interface from now on, or has done so before; false where it cannot.
     pub(super) fn attach(&mut self, interface: &str, index: u32, side: Side) -> bool {
         if !self.by_interface.contains_key(&index)
-            && let Some(attachment) = self.help.attach(interface, side)
+            && let Some(attachment) = self.help.attach(interface, index, side)
         {
-            self.help.queued.look(index);
+            self.help.unfit.look(index);
             self.by_interface.insert(index, attachment);
         }
         self.by_interface.contains_key(&index)
@@ -110,5 +138,8 @@ impl Attachments {
     /// Detaches it where no port is any more.
     pub(super) fn keep(&mut self, is_used: impl Fn(u32) -> bool) {
         self.by_interface.retain(|index, _| is_used(*index));
+        let mut refused = self.help.lock();
+        refused.attached = self.by_interface.len();
+        refused.reasons.retain(|index, _| is_used(*index));
     }
 }

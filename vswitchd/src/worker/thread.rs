@@ -85,6 +85,7 @@ impl Worker {
             .add(parts.shared.wakers[parts.index].fd(), WAKER)?;
         if let Some(lanes) = &parts.lanes {
             parts.local.note_busy_flows(lanes.capacity());
+            parts.local.log_relayed(lanes.relayed());
         }
         let frames = |count| std::iter::repeat_with(Frame::new).take(count).collect();
         Ok(Self {

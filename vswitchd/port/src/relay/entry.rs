@@ -21,8 +21,8 @@ pub(super) const STATE: i16 = 0;
 pub(super) const PACKETS: i16 = 8;
 /// Bytes of them, as they arrived, link header and outer header included.
 pub(super) const BYTES: i16 = 16;
-/// Frames dropped while the lane was drained.
-pub(super) const DRAINED: i16 = 24;
+/// Frames dropped because the kernel failed half way.
+pub(super) const LOST: i16 = 24;
 
 /// Places of the second half: the lane's key.
 pub(super) const KEY: i16 = 64;

@@ -60,6 +60,6 @@ pub struct RelayCounts {
     pub packets: u64,
     /// Bytes of them as they arrived, link header and outer header included.
     pub bytes: u64,
-    /// Frames dropped: while the lane was drained, or because the kernel failed half way.
-    pub drained: u64,
+    /// Frames dropped because the kernel failed half way.
+    pub lost: u64,
 }

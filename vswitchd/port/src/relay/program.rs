@@ -81,7 +81,7 @@ enum Label {
     /// The frame is marked.
     Mark,
     /// The frame is lost and counted.
-    Drain,
+    Lost,
 }
 
 type Code = Assembler<Label>;
@@ -108,13 +108,15 @@ pub(super) fn program(side: Side, maps: &Maps<'_>) -> Vec<Instruction> {
     rewrite(&mut code);
     let failed = match side {
         Side::Workload => Label::Close,
-        Side::Uplink => Label::Drain,
+        Side::Uplink => Label::Lost,
     };
     code.unless(R0, 0, failed);
     relay(&mut code);
-    code.label(Label::Drain);
-    code.then([set(R2, 1)]);
-    code.then([add_atomically(Width::Double, ENTRY, entry::DRAINED, R2)]);
+    if side == Side::Uplink {
+        code.label(Label::Lost);
+        code.then([set(R2, 1)]);
+        code.then([add_atomically(Width::Double, ENTRY, entry::LOST, R2)]);
+    }
     code.label(Label::Drop);
     code.then([set(R0, TCX_DROP), exit()]);
     code.label(Label::Close);
@@ -140,7 +142,6 @@ fn count(code: &mut Code, maps: &Maps<'_>) {
     code.then([set(STATE, 1), fetch_and_add(ENTRY, entry::STATE, STATE)]);
     code.when(RELAYABLE, 0, Label::Close);
     code.then([copy(R2, STATE), shift_right(R2, state::SEEN_BITS as i32)]);
-    code.when(R2, state::DRAINING as u32, Label::Drain);
     code.then(map_value(R1, maps.generation));
     code.then([load(Width::Double, R1, R1, 0)]);
     code.unless_equal(R2, R1, Label::Mark);
@@ -154,8 +155,9 @@ fn strip(code: &mut Code) {
     code.then([set(R3, ROOM_MAC), set(R4, flags), call(SKB_ADJUST_ROOM)]);
 }
 
-/// Takes the hop and puts the new link header on. All that was read is written back, so that what was judged is what
-/// leaves: a frame's sender may still have its hands on the frame's memory. R0 = 0 when it was done.
+/// Takes the hop and puts the new link header on. What was read of addresses and ports is written back, so that what
+/// was judged is what leaves: a frame's sender may still have its hands on the frame's memory. (Not so TCP's flags: with
+/// them it deceives the connection tracking of its own connection.) R0 = 0 when it was done.
 fn rewrite(code: &mut Code) {
     code.then([load(Width::Byte, R2, STACK, PACKET + 8), add(R2, -1)]);
     code.then([store(Width::Byte, STACK, PACKET + 8, R2)]);

@@ -1,9 +1,9 @@
 //! Looking after lanes: what they relayed is counted, and those that may not go on end.
 
 use dataplane::conntrack::FlowId;
-use dataplane::{DropReason, PortId, Snapshot, Time};
+use dataplane::{DropReason, Snapshot, Time};
 
-use super::lane::{News, Stage};
+use super::lane::Stage;
 use super::{Desk, IDLE, LOOK, Lanes};
 
 impl Lanes {
@@ -24,7 +24,7 @@ impl Lanes {
         }
         let may_go_on = lane.generation == world.generation
             && desk.now.since(lane.used) < patience
-            && !self.queued.has(lane.spec.to_interface)
+            && !self.unfit.has(lane.spec.to_interface)
             && desk.local.may_go_on(world, lane.flow, lane.direction);
         match may_go_on {
             true => self.looks.push_back((desk.now + LOOK, number)),
@@ -34,20 +34,25 @@ impl Lanes {
 
     /// Counts what a lane has relayed since it was last asked; true if that was anything.
     pub(super) fn count(&mut self, number: u16, desk: &mut Desk<'_>) -> bool {
-        let counts = self.relay.counts(self.first + number);
         let Some(Some(lane)) = self.places.get_mut(usize::from(number)) else {
             return false;
         };
-        let Some(news) = lane.news(counts) else {
-            return false;
-        };
-        if !lane.is_orphan {
+        let (news, counts) = self.tally.take(number);
+        let lost = counts.lost - std::mem::replace(&mut lane.lost, counts.lost);
+        if news.frames > 0 && !lane.is_orphan {
             let (flow, direction) = (lane.flow, lane.direction);
             desk.local
                 .credit(desk.now, flow, direction, news.frames, news.packet_bytes);
         }
-        desk.count(lane.from, lane.to, &news);
-        true
+        lane.count_at_ports(&news, lost);
+        let counters = desk.local.counters();
+        counters.relayed.add(news.frames);
+        if lost > 0 {
+            let (from, to) = (Some(lane.from), Some(lane.to));
+            desk.local
+                .count_drops(DropReason::DeviceError, from, to, lost);
+        }
+        news.frames > 0
     }
 
     /// Ends the lanes of both directions, before a frame of theirs is walked: should the flow end with it, its counts are
@@ -68,6 +73,7 @@ impl Lanes {
         if !lane.is_orphan {
             desk.local.set_lane(lane.flow, lane.direction, None);
         }
+        self.by_port[lane.from.index()] -= 1;
         if let Err(error) = self.relay.remove(&lane.spec) {
             tracing::warn!(%error, "the key of a lane could not be deleted");
         }
@@ -84,26 +90,5 @@ impl Lanes {
             lane.is_orphan = true;
         }
         self.resting.push_back((now, number));
-    }
-}
-
-impl Desk<'_> {
-    /// Counts frames that came by one port and left by another, or were lost between them.
-    pub(super) fn count(&self, from: PortId, to: PortId, news: &News) {
-        let counters = |port: PortId| Some(&self.ports.get(port.index())?.as_ref()?.counters);
-        if let Some(counters) = counters(from) {
-            counters.rx_frames.add(news.frames + news.lost);
-            counters.rx_bytes.add(news.rx_bytes);
-        }
-        if let Some(counters) = counters(to) {
-            counters.tx_frames.add(news.frames);
-            counters.tx_bytes.add(news.tx_bytes);
-        }
-        self.local.counters().relayed.add(news.frames);
-        if news.lost > 0 {
-            let reason = DropReason::DeviceError;
-            self.local
-                .count_drops(reason, Some(from), Some(to), news.lost);
-        }
     }
 }

@@ -1,16 +1,17 @@
 //! One lane, and the mark that its frames carry while it is closed.
 
+use std::sync::Arc;
+
 use dataplane::conntrack::{Direction, FlowId};
-use dataplane::{Generation, PortId, Time};
+use dataplane::{Generation, PortCounters, PortId, Time};
 use packet::Frame;
 use packet::ethernet::MacAddr;
-use port::{Arrives, LaneSpec, RelayCounts};
+use port::{Arrives, LaneSpec};
+
+use super::tally::News;
 
 /// The first byte of a marked destination address: of no address that ports have, see [`signature`].
 const SIGNATURES: [u8; 2] = [0x76, 0x72];
-/// Bytes of a link header, and of an outer IPv4 header, before the packet.
-const LINK: u64 = packet::ethernet::HEADER_LEN as u64;
-const OUTER: u64 = packet::ipv4::HEADER_LEN as u64;
 
 /// Whether a frame may be marked, by the first byte of its destination address.
 #[inline(always)]
@@ -57,20 +58,10 @@ pub(super) struct Lane {
     pub(super) has_moved: bool,
     /// When it last relayed anything, or began.
     pub(super) used: Time,
-    pub(super) counted: RelayCounts,
-}
-
-/// What a lane relayed since it was last asked.
-pub(super) struct News {
-    pub(super) frames: u64,
-    /// From the (inner) IP header on.
-    pub(super) packet_bytes: u64,
-    /// As the frames came.
-    pub(super) rx_bytes: u64,
-    /// As they left.
-    pub(super) tx_bytes: u64,
-    /// Frames that were neither relayed nor passed on.
+    /// Lost frames that are counted.
     pub(super) lost: u64,
+    /// What is counted at the ports it leads from and to.
+    pub(super) counters: [Arc<PortCounters>; 2],
 }
 
 impl Lane {
@@ -80,6 +71,7 @@ impl Lane {
         (flow, direction, generation): (FlowId, Direction, Generation),
         [interface, to_interface]: [u32; 2],
         mark: [u8; 4],
+        counters: [Arc<PortCounters>; 2],
         now: Time,
     ) -> Self {
         let arrives = match wanted.arrives {
@@ -106,8 +98,18 @@ impl Lane {
             through: 0,
             has_moved: false,
             used: now,
-            counted: RelayCounts::default(),
+            lost: 0,
+            counters,
         }
+    }
+
+    /// Counts frames where they came by and where they left, those that were lost only there.
+    pub(super) fn count_at_ports(&self, news: &News, lost: u64) {
+        let [from, to] = &self.counters;
+        from.rx_frames.add(news.frames + lost);
+        from.rx_bytes.add(news.rx_bytes);
+        to.tx_frames.add(news.frames);
+        to.tx_bytes.add(news.tx_bytes);
     }
 
     /// A frame came that was the one after `seen`, 16 bits of that; false if one that was later has come already.
@@ -118,26 +120,6 @@ impl Lane {
             self.through += u64::from(ahead);
         }
         is_ahead
-    }
-
-    /// What was relayed since the last call; `None` = nothing.
-    pub(super) fn news(&mut self, counts: RelayCounts) -> Option<News> {
-        let before = std::mem::replace(&mut self.counted, counts);
-        let frames = counts.packets - before.packets;
-        let rx_bytes = counts.bytes - before.bytes;
-        let outer = match self.spec.arrives {
-            Arrives::Plain { .. } => 0,
-            Arrives::Tunnel { .. } => OUTER,
-        };
-        let tx_bytes = rx_bytes.saturating_sub(frames * outer);
-        let lost = counts.drained - before.drained;
-        (frames + lost > 0).then_some(News {
-            frames,
-            packet_bytes: tx_bytes.saturating_sub(frames * LINK),
-            rx_bytes,
-            tx_bytes,
-            lost,
-        })
     }
 }
 

@@ -100,6 +100,9 @@ fn udp(code: &mut Code) {
 fn fits(code: &mut Code) {
     code.then([load(Width::Word, R3, FRAME, GSO_SIZE)]);
     code.when(R3, 0, Label::Single);
+    // As many segments as `packet::Offload::check` allows: whoever has to cut it is not to be kept busy.
+    code.then([copy(R4, R3), shift_left(R4, 11)]);
+    code.when_above(LENGTH, R4, Label::Count);
     code.then([add_register(R2, R3)]);
     code.go(Label::Fits);
     code.label(Label::Single);

@@ -48,9 +48,9 @@ fn a_frame_that_was_changed_by_half_is_dropped_and_counted() {
         assert!(is_jump(&program[jump]));
         jump + 1 + program[jump].offset as usize
     };
-    let drained = add_atomically(Width::Double, ENTRY, entry::DRAINED, R2);
+    let lost = add_atomically(Width::Double, ENTRY, entry::LOST, R2);
     let closed = and_atomically(ENTRY, entry::STATE, R2);
-    assert_eq!(uplink[target(&uplink, SKB_STORE_BYTES) + 1], drained);
+    assert_eq!(uplink[target(&uplink, SKB_STORE_BYTES) + 1], lost);
     assert_eq!(uplink[target(&uplink, SKB_ADJUST_ROOM) + 2], closed);
     assert_eq!(workload[target(&workload, SKB_STORE_BYTES) + 2], closed);
 }

@@ -1,6 +1,8 @@
 //! Lanes against a picture of the kernel's program: no frame overtakes another, each is counted once, and what closes a lane
 //! does so before the next frame.
 
+mod ends;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Mutex;
@@ -12,7 +14,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::worker::lanes::Carrier;
-use crate::worker::queued::Queued;
+use crate::worker::unfit::Unfit;
 
 /// The program, its lanes and the generation in force (`port::Relay`).
 #[derive(Default)]
@@ -126,7 +128,7 @@ impl Stage {
         let kernel = Arc::new(Kernel::default());
         let world = world(None);
         kernel.allow(world.generation);
-        let lanes = Lanes::new(Arc::clone(&kernel) as _, Queued::default(), 7, 8);
+        let lanes = Lanes::new(Arc::clone(&kernel) as _, Unfit::default(), 7, 8);
         let desk = Desk::with_lanes(world.clone(), 1, WIDE, Some(lanes));
         Self {
             desk,
@@ -185,6 +187,12 @@ impl Stage {
         flows[0].0.packets[0]
     }
 
+    /// Places with a lane.
+    fn places(&self) -> Vec<u16> {
+        self.kernel.0.lock().unwrap().keys.keys().copied().collect()
+    }
+
+    /// Frames from A, to B, relayed, and lanes.
     fn counters(&self) -> [u64; 4] {
         let of = |id: PortId| {
             let port = self.desk.worker.ports[id.index()].as_ref().unwrap();

@@ -1,19 +1,21 @@
-//! Interfaces with a queueing discipline of their own. What it drops, only who sends can count: nothing is relayed to them.
+//! Interfaces to which nothing is relayed: with a queueing discipline of their own, for what it drops only who sends can
+//! count; and where the kernel sums what leaves, for a pod chooses where (see `port::Relay`).
 
 use std::sync::Arc;
 use std::thread;
 
 use dashmap::DashSet;
-use netlink::{Event, Group, Handle, Monitor};
+use netlink::{Change, Event, Group, Handle, Link, Monitor};
+use port::Relay;
 
 /// What a veth has by itself: none, and until it is up the one that drops.
 const NONE: [&str; 2] = ["noqueue", "noop"];
 
 /// Which they are now, by number. Clones are the same set.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Queued(Arc<DashSet<u32>>);
+pub(super) struct Unfit(Arc<DashSet<u32>>);
 
-impl Queued {
+impl Unfit {
     /// Whether this interface is one of them.
     pub(super) fn has(&self, interface: u32) -> bool {
         self.0.contains(&interface)
@@ -28,14 +30,16 @@ impl Queued {
 
     /// Leaves a thread behind that hears of changes in this network namespace.
     pub(super) fn watch(&self) -> anyhow::Result<()> {
-        let mut monitor = Monitor::open(&[Group::Qdisc])?;
+        let mut monitor = Monitor::open(&[Group::Qdisc, Group::Link])?;
         let handle = Handle::open()?;
-        let queued = self.clone();
+        let unfit = self.clone();
         let listen = move || {
             loop {
                 match monitor.next_event() {
-                    Ok(Event::Qdisc(interface)) => queued.ask(&handle, interface),
-                    Ok(Event::Lost) => queued.ask_all(&handle),
+                    Ok(Event::Qdisc(interface)) => unfit.ask(&handle, interface),
+                    Ok(Event::Link(Change::New(link))) => unfit.judge(&link),
+                    Ok(Event::Link(Change::Gone(link))) => unfit.forget(link.index),
+                    Ok(Event::Lost) => unfit.ask_all(&handle),
                     Ok(_) => {}
                     Err(error) => {
                         return tracing::warn!(%error, "the kernel's reports of queueing disciplines have ended");
@@ -43,33 +47,40 @@ impl Queued {
                 }
             }
         };
-        thread::Builder::new().name("qdiscs".into()).spawn(listen)?;
+        thread::Builder::new().name("unfit".into()).spawn(listen)?;
         Ok(())
     }
 
     fn ask(&self, handle: &Handle, interface: u32) {
         match handle.link_at(interface) {
-            Ok(Some(link)) => self.set(interface, link.qdisc.as_deref()),
-            // Gone, and its number is not given again.
-            Ok(None) => self.set(interface, None),
+            Ok(Some(link)) => self.judge(&link),
+            Ok(None) => self.forget(interface),
             Err(error) => {
-                tracing::debug!(interface, %error, "its queueing discipline is not known");
+                tracing::debug!(interface, %error, "whether frames may be relayed to it is not known");
             }
         }
     }
 
     fn ask_all(&self, handle: &Handle) {
-        let links = handle.links().unwrap_or_default();
-        for link in links {
-            self.set(link.index, link.qdisc.as_deref());
+        for link in handle.links().unwrap_or_default() {
+            self.judge(&link);
         }
     }
 
-    fn set(&self, interface: u32, qdisc: Option<&str>) {
-        match qdisc {
-            Some(name) if !NONE.contains(&name) => self.0.insert(interface),
-            _ => self.0.remove(&interface).is_some(),
-        };
+    fn judge(&self, link: &Link) {
+        let qdisc = link.qdisc.as_deref().unwrap_or(NONE[0]);
+        // One that is gone by now has no frames.
+        let leaves_sums = Relay::leaves_checksums(&link.name).unwrap_or(true);
+        match NONE.contains(&qdisc) && leaves_sums {
+            true => self.forget(link.index),
+            false => {
+                self.0.insert(link.index);
+            }
+        }
+    }
+
+    fn forget(&self, interface: u32) {
+        self.0.remove(&interface);
     }
 }
 
@@ -80,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_discipline_that_comes_and_goes_is_heard_of() {
+    fn what_makes_an_interface_unfit_is_heard_of() {
         netlink::testing::isolated(|| {
             let run = |line: &str| {
                 let mut words = line.split(' ');
@@ -91,23 +102,27 @@ mod tests {
             };
             run("ip link add here type veth peer name there");
             let index = nix::net::if_::if_nametoindex("here").unwrap();
-            let queued = Queued::default();
-            queued.watch().unwrap();
-            queued.look(index);
-            assert!(!queued.has(index));
+            let unfit = Unfit::default();
+            unfit.watch().unwrap();
+            unfit.look(index);
+            assert!(!unfit.has(index));
             let soon = |wanted| {
                 let start = Instant::now();
-                while queued.has(index) != wanted {
+                while unfit.has(index) != wanted {
                     assert!(start.elapsed() < Duration::from_secs(10), "not {wanted}");
                     thread::sleep(Duration::from_millis(1));
                 }
             };
             run("tc qdisc add dev here root tbf rate 1mbit burst 3000 limit 9000");
             soon(true);
-            let late = Queued::default();
+            let late = Unfit::default();
             late.look(index);
             assert!(late.has(index), "also by asking");
             run("tc qdisc del dev here root");
+            soon(false);
+            run("ethtool -K here tx off");
+            soon(true);
+            run("ethtool -K here tx on");
             soon(false);
         });
     }
