@@ -135,8 +135,9 @@ impl Lanes {
         }
     }
 
-    /// A frame whose mark is not of a lane that begins at its port stays as it is, and is dropped for its address. Of a
-    /// first fragment the fan-out may find another worker than that of the lane, which only restores it.
+    /// Takes a mark off, whoever it is of: a frame may have waited in a socket until its lane's place was another's, and of
+    /// a first fragment the fan-out may find another worker. Only a lane that begins at this port hears of it. (A pod that
+    /// marks its own frames has addressed them to its gateway.)
     #[inline(never)]
     fn unmark_one(
         &mut self,
@@ -146,17 +147,12 @@ impl Lanes {
         desk: &mut Desk<'_>,
     ) -> Option<()> {
         let mark = Mark::of(frame)?;
-        let address = address_of(world, from)?;
+        mark.take_off(frame, address_of(world, from)?);
         let number = mark.place.wrapping_sub(self.first);
-        let Some(place) = self.places.get_mut(usize::from(number)) else {
-            mark.take_off(frame, address);
-            return None;
-        };
-        let lane = place.as_mut()?;
+        let lane = self.places.get_mut(usize::from(number))?.as_mut()?;
         if lane.from != from || !mark.is_of(lane) {
             return None;
         }
-        mark.take_off(frame, address);
         match lane.stage {
             Stage::Closed => {
                 if lane.advance(mark.seen) && !lane.has_moved {

@@ -265,26 +265,39 @@ fn what_the_program_closed_ends_with_its_first_frame() {
     });
 }
 
+/// Those of lanes that had its place before, and of none.
 #[test]
-fn a_forged_mark_changes_nothing_of_a_lane() {
+fn a_mark_of_another_lane_is_taken_off_and_changes_nothing() {
     netlink::testing::isolated(|| {
         let mut stage = Stage::new();
         stage.send(70);
         stage.turn(64);
         let kernel = Arc::clone(&stage.kernel);
         let mark = kernel.0.lock().unwrap().keys.values().next().unwrap().mark;
-        let dropped = stage.desk.dropped(DropReason::OtherMac);
-        // Another signature, another place of this worker, another lane there.
-        for (at, value) in [(0, 0x78), (2, mark[2] + 1), (3, mark[3] ^ 1)] {
+        // Another place of this worker, another lane at this one, a place of another worker.
+        for (at, value) in [(2, mark[2] + 1), (3, mark[3] ^ 1), (1, 1)] {
             let mut frame = udp(1, 10);
             frame.bytes_mut()[..4].copy_from_slice(&mark);
             frame.bytes_mut()[at] = value;
-            stage.socket.push_front(frame);
+            assert_eq!(stage.desk.a.tx_batch(&[frame]).unwrap(), 1);
+            stage.desk.turn();
+            assert_eq!(stage.desk.received(), 1, "byte {at}");
         }
-        stage.turn(3);
-        assert_eq!(stage.desk.dropped(DropReason::OtherMac), dropped + 3);
         stage.settle();
         assert!(stage.arrived.is_sorted());
+        assert_eq!(stage.desk.dropped(DropReason::OtherMac), 0);
+    });
+}
+
+#[test]
+fn what_is_no_mark_is_dropped_for_its_address() {
+    netlink::testing::isolated(|| {
+        let mut stage = Stage::new();
+        let mut frame = udp(1, 10);
+        frame.bytes_mut()[0] = 0x7a;
+        assert_eq!(stage.desk.a.tx_batch(&[frame]).unwrap(), 1);
+        stage.desk.turn();
+        assert_eq!(stage.desk.dropped(DropReason::OtherMac), 1);
     });
 }
 
@@ -309,32 +322,9 @@ fn a_pod_cannot_end_anothers_lane() {
         frame.bytes_mut()[..4].copy_from_slice(&mark);
         assert_eq!(stage.desk.b.tx_batch(&[frame]).unwrap(), 1);
         stage.turn(0);
-        assert_eq!(stage.desk.dropped(DropReason::OtherMac), 1);
         let relayed = stage.relayed;
         stage.send(1);
         assert_eq!(stage.relayed, relayed + 1);
-    });
-}
-
-/// The fan-out may give a first fragment to another worker than the rest of its flow.
-#[test]
-fn the_mark_of_another_workers_lane_is_taken_off() {
-    netlink::testing::isolated(|| {
-        let mut stage = Stage::new();
-        let mut frame = udp(1, 10);
-        // Places 7 to 14 are this worker's.
-        frame.bytes_mut()[..6].copy_from_slice(&[0x76, 0, 99, 0, 0, 0]);
-        stage.socket.push_front(frame);
-        assert_eq!(
-            stage
-                .desk
-                .a
-                .tx_batch(&stage.socket.drain(..).collect::<Vec<_>>())
-                .unwrap(),
-            1
-        );
-        stage.desk.turn();
-        assert_eq!(stage.desk.received(), 1);
     });
 }
 
