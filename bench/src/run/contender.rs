@@ -66,14 +66,13 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// Those that are measured against when none is named: whatever is not vswitchd, and vswitchd's workers alone.
-    pub const ALL: [Self; 6] = [
+    /// Those that are measured against when none is named: whatever is not vswitchd.
+    pub const ALL: [Self; 5] = [
         Self::Kernel,
         Self::Vxlan,
         Self::Ovs,
         Self::Naive,
         Self::Pump,
-        Self::Workers,
     ];
 
     /// What stands for it in a topology.
