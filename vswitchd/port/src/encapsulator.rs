@@ -13,11 +13,11 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::sync::{LazyLock, OnceLock};
 
 use crate::sys::bpf::{self, Hook};
-use crate::sys::bpf_counter::BpfCounter;
+use crate::sys::bpf_words::BpfWords;
 use crate::{Error, Link};
 
 /// `SO_PRIORITY` of the sockets it serves: a number nobody uses. The low four bits, which choose a band of `pfifo_fast` and
@@ -39,7 +39,8 @@ static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| {
 pub struct Encapsulator {
     interface: String,
     priority: u32,
-    counter: BpfCounter,
+    /// One word, which the program counts up.
+    counter: BpfWords,
     failure: OnceLock<EncapsulatorFailure>,
     on_failure: Box<dyn Fn(&EncapsulatorFailure) + Send + Sync>,
     /// Closing it detaches the program.
@@ -99,7 +100,7 @@ impl Encapsulator {
             }
         };
         let counter =
-            BpfCounter::new().map_err(fail("make the counter of its program", String::new()))?;
+            BpfWords::new(1, 1).map_err(fail("make the counter of its program", String::new()))?;
         let program = program::program(link.header_len(), priority, counter.map());
         let program = bpf::load_classifier(&program, c"vswitchd_encap", c"Apache-2.0")
             .map_err(|(source, log)| fail("load its program", log)(source))?;
@@ -129,7 +130,9 @@ impl Encapsulator {
     /// How many super-segments its program has encapsulated, for all ports; wraps. A frame counts before the call that sends
     /// it returns.
     pub(crate) fn encapsulated(&self) -> u32 {
-        self.counter.get()
+        let count = self.counter.words()[0].load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        count as u32
     }
 
     pub(crate) fn give_up_unseen(&self) {

@@ -42,7 +42,7 @@ impl Unfit {
                     Ok(Event::Lost) => unfit.ask_all(&handle),
                     Ok(_) => {}
                     Err(error) => {
-                        return tracing::warn!(%error, "the kernel's reports of queueing disciplines have ended");
+                        return tracing::warn!(%error, "the kernel's reports of devices have ended: one that becomes unfit for relaying is no longer noticed");
                     }
                 }
             }

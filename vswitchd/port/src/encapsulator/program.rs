@@ -61,7 +61,7 @@ pub(super) fn program(link_len: usize, priority: u32, counter: BorrowedFd<'_>) -
     to_do.unless(R0, 0, Label::Drop);
     // Proof for the sender that we are here.
     to_do.then(map_value(R1, counter));
-    to_do.then([set(R2, 1), add_atomically(Width::Word, R1, 0, R2)]);
+    to_do.then([set(R2, 1), add_atomically(Width::Double, R1, 0, R2)]);
     to_do.label(Label::Next);
     to_do.then([set(R0, TCX_NEXT), exit()]);
     to_do.label(Label::Drop);

@@ -6,7 +6,6 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod bpf;
-pub(crate) mod bpf_counter;
 pub(crate) mod bpf_hash;
 pub(crate) mod bpf_words;
 pub(crate) mod clock;
