@@ -33,12 +33,17 @@ pub struct Job {
 }
 
 impl Job {
-    /// Starts it.
+    /// Starts it in a session of its own, as a container's programs are in one.
+    ///
+    /// Between sessions the kernel shares out the CPUs (`sched_autogroup`, sched(7)). Were all loads in one, those that wake
+    /// each other thousands of times a second would keep whatever is outside it off the CPUs for seconds, `ksoftirqd`
+    /// and the switches included (Linux 6.18; `bench/README.md`, "The soak").
     ///
     /// # Errors
     /// It cannot be started.
     pub fn start(place: &Place, argv: &[&str]) -> Result<Self> {
-        let mut command = place.command(argv);
+        let in_session: Vec<&str> = ["setsid"].into_iter().chain(argv.iter().copied()).collect();
+        let mut command = place.command(&in_session);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

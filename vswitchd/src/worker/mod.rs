@@ -8,6 +8,7 @@
 //! knows which generation every worker uses.
 
 mod clock;
+mod closer;
 mod command;
 mod crew;
 mod describe;

@@ -239,9 +239,9 @@ impl Outbox {
         self.counters.missed.set(missed + aside);
     }
 
-    /// What still waits; the device is closed.
-    pub(super) fn into_pending(self) -> Vec<Frame> {
-        self.pending
+    /// What still waits, and the device, which is still open.
+    pub(super) fn into_parts(self) -> (Vec<Frame>, impl Send + use<>) {
+        (self.pending, (self.io, self.aside))
     }
 
     /// Counts frames that the device did not take. Where they came from is not

@@ -9,6 +9,7 @@ use dashmap::DashMap;
 use dataplane::{PortCounters, PortId};
 use port::{Fanout, Filter, PacketConfig, PacketPort, Side, Waker};
 
+use super::closer::Closer;
 use super::command::{Command, End};
 use super::encapsulation::Help;
 use super::relaying::Attachments;
@@ -54,6 +55,7 @@ pub(super) struct Ports {
     registry: Registry,
     help: Help,
     relayed: Attachments,
+    closer: Closer,
     /// The last fan-out group given; never one whose sockets may still be open.
     group: u16,
 }
@@ -65,6 +67,7 @@ impl Ports {
         registry: Registry,
         help: Help,
         relayed: Attachments,
+        closer: Closer,
     ) -> Self {
         Self {
             open: BTreeMap::new(),
@@ -73,6 +76,7 @@ impl Ports {
             registry,
             help,
             relayed,
+            closer,
             group: 0,
         }
     }
@@ -125,8 +129,10 @@ impl Ports {
             }
         }
         let open = &self.open;
-        self.relayed
+        let unused = self
+            .relayed
             .keep(|index| open.values().any(|open| open.index == index));
+        self.closer.close(unused);
         self.wakers.iter().for_each(Waker::wake);
     }
 

@@ -10,6 +10,7 @@ use dataplane::{Event, Generation, Local, LocalConfig, WorkerId};
 use port::{RawIp, TunConfig, TunPort, Waker};
 
 use super::clock::Clock;
+use super::closer::Closer;
 use super::command::{Command, End};
 use super::crew::Crew;
 use super::describe::{HOST_INTERFACE, closed, describe};
@@ -123,7 +124,8 @@ impl Switch {
         }
         let (events, noticed) = crossbeam_channel::bounded(256);
         let relaying = KernelHelp::new(config.kernel_relay);
-        let crew = start_workers(config, &shared, &raw, clock, &events, &relaying)?;
+        let closer = Closer::start().map_err(|source| SwitchError::Thread { worker: 0, source })?;
+        let crew = start_workers(config, &shared, &raw, clock, &events, &relaying, &closer)?;
         let (commands, threads): (Vec<_>, Vec<_>) = crew.into_iter().unzip();
         let registry = Arc::default();
         let help = Help::new(config.kernel_encapsulation);
@@ -133,6 +135,7 @@ impl Switch {
             Arc::clone(&registry),
             help.clone(),
             Attachments::new(relaying.clone()),
+            closer,
         );
         ports.adopt(
             HOST,
@@ -249,6 +252,7 @@ fn start_workers(
     clock: Clock,
     events: &Sender<Event>,
     relaying: &KernelHelp,
+    closer: &Closer,
 ) -> Result<Vec<Started>, SwitchError> {
     let inboxes: Arc<[Inbox]> = shared.wakers.iter().cloned().map(Inbox::new).collect();
     let start = |index| -> std::io::Result<_> {
@@ -259,6 +263,7 @@ fn start_workers(
             shared: Arc::clone(shared),
             inboxes: Arc::clone(&inboxes),
             commands,
+            closer: closer.clone(),
             events: events.clone(),
             raw: Arc::clone(raw),
             clock,

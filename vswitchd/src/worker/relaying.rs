@@ -135,11 +135,19 @@ impl Attachments {
         self.by_interface.contains_key(&index)
     }
 
-    /// Detaches it where no port is any more.
-    pub(super) fn keep(&mut self, is_used: impl Fn(u32) -> bool) {
-        self.by_interface.retain(|index, _| is_used(*index));
+    /// Gives up those where no port is any more. Dropped, they are detached.
+    pub(super) fn keep(&mut self, is_used: impl Fn(u32) -> bool) -> Vec<RelayAttachment> {
+        let unused = self
+            .by_interface
+            .extract_if(.., |index, _| !is_used(*index));
+        let unused = unused.map(|(index, attachment)| {
+            self.help.unfit.forget(index);
+            attachment
+        });
+        let unused = unused.collect();
         let mut refused = self.help.lock();
         refused.attached = self.by_interface.len();
         refused.reasons.retain(|index, _| is_used(*index));
+        unused
     }
 }

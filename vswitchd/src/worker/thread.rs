@@ -15,6 +15,7 @@ use packet::Frame;
 use port::RawIp;
 
 use super::clock::Clock;
+use super::closer::Closer;
 use super::command::Command;
 use super::inbox::{Handed, Inbox};
 use super::lanes::Lanes;
@@ -49,6 +50,8 @@ pub(super) struct Parts {
     pub(super) shared: Arc<Shared>,
     pub(super) inboxes: Arc<[Inbox]>,
     pub(super) commands: Receiver<Command>,
+    /// Where ports go that are served no more.
+    pub(super) closer: Closer,
     pub(super) events: Sender<Event>,
     pub(super) raw: Arc<RawIp>,
     pub(super) clock: Clock,

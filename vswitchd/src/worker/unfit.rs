@@ -4,25 +4,26 @@
 use std::sync::Arc;
 use std::thread;
 
-use dashmap::DashSet;
+use dashmap::DashMap;
 use netlink::{Change, Event, Group, Handle, Link, Monitor};
 use port::Relay;
 
 /// What a veth has by itself: none, and until it is up the one that drops.
 const NONE: [&str; 2] = ["noqueue", "noop"];
 
-/// Which they are now, by number. Clones are the same set.
+/// The interfaces that were asked about, by number, and whether they are unfit now. Clones are the same map.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Unfit(Arc<DashSet<u32>>);
+pub(super) struct Unfit(Arc<DashMap<u32, bool>>);
 
 impl Unfit {
     /// Whether this interface is one of them.
     pub(super) fn has(&self, interface: u32) -> bool {
-        self.0.contains(&interface)
+        self.0.get(&interface).is_some_and(|unfit| *unfit)
     }
 
-    /// Asks the kernel about an interface of the thread's network namespace.
+    /// Asks the kernel about an interface of the thread's network namespace, and whenever it changes from now on.
     pub(super) fn look(&self, interface: u32) {
+        self.0.insert(interface, false);
         if let Ok(handle) = Handle::open() {
             self.ask(&handle, interface);
         }
@@ -51,7 +52,15 @@ impl Unfit {
         Ok(())
     }
 
+    /// No longer of interest.
+    pub(super) fn forget(&self, interface: u32) {
+        self.0.remove(&interface);
+    }
+
     fn ask(&self, handle: &Handle, interface: u32) {
+        if !self.0.contains_key(&interface) {
+            return;
+        }
         match handle.link_at(interface) {
             Ok(Some(link)) => self.judge(&link),
             Ok(None) => self.forget(interface),
@@ -67,20 +76,17 @@ impl Unfit {
         }
     }
 
+    /// Nobody asks the kernel about interfaces that nobody asked about: pods come and go, and each answer takes its lock.
     fn judge(&self, link: &Link) {
+        if !self.0.contains_key(&link.index) {
+            return;
+        }
         let qdisc = link.qdisc.as_deref().unwrap_or(NONE[0]);
         // One that is gone by now has no frames.
         let leaves_sums = Relay::leaves_checksums(&link.name).unwrap_or(true);
-        match NONE.contains(&qdisc) && leaves_sums {
-            true => self.forget(link.index),
-            false => {
-                self.0.insert(link.index);
-            }
+        if let Some(mut unfit) = self.0.get_mut(&link.index) {
+            *unfit = !NONE.contains(&qdisc) || !leaves_sums;
         }
-    }
-
-    fn forget(&self, interface: u32) {
-        self.0.remove(&interface);
     }
 }
 
@@ -120,10 +126,18 @@ mod tests {
             assert!(late.has(index), "also by asking");
             run("tc qdisc del dev here root");
             soon(false);
+            run("ip link add other type veth peer name another");
+            run("tc qdisc add dev other root tbf rate 1mbit burst 3000 limit 9000");
             run("ethtool -K here tx off");
             soon(true);
             run("ethtool -K here tx on");
             soon(false);
+            let other = nix::net::if_::if_nametoindex("other").unwrap();
+            assert!(!unfit.has(other), "of which nobody asked");
+            unfit.look(other);
+            assert!(unfit.has(other));
+            unfit.forget(other);
+            assert!(!unfit.has(other));
         });
     }
 }

@@ -47,22 +47,38 @@ impl Pending {
         }
     }
 
-    pub(super) fn refuse(self, error: &PublishError) {
-        let refused = refusal(error_code::TRY_AGAIN_LATER, error.to_string());
-        match self {
-            Self::Attach(attach) => answer(attach.reply, refused),
-            Self::Detach { reply, .. } | Self::Collect { reply, .. } => answer(reply, refused),
-        }
+    pub(super) fn refuse(self, error: &PublishError) -> Answer {
+        let response = refusal(error_code::TRY_AGAIN_LATER, error.to_string());
+        let reply = match self {
+            Self::Attach(attach) => attach.reply,
+            Self::Detach { reply, .. } | Self::Collect { reply, .. } => reply,
+        };
+        Answer { reply, response }
+    }
+}
+
+/// What is said when everybody can see it: who is told that a pod is attached finds it in the view.
+pub(super) struct Answer {
+    pub(super) reply: oneshot::Sender<Response>,
+    pub(super) response: Response,
+}
+
+impl Answer {
+    pub(super) fn send(self) {
+        answer(self.reply, self.response);
     }
 }
 
 /// Refuses one ADD.
-pub(super) fn refuse_attach(attach: PendingAttach, error: &PublishError) {
+pub(super) fn refuse_attach(attach: PendingAttach, error: &PublishError) -> Answer {
     let code = match error {
         PublishError::Port { .. } => error_code::INTERFACE_FAILURE,
         PublishError::Late { .. } | PublishError::Other(_) => error_code::TRY_AGAIN_LATER,
     };
-    answer(attach.reply, refusal(code, error.to_string()));
+    Answer {
+        reply: attach.reply,
+        response: refusal(code, error.to_string()),
+    }
 }
 
 /// Answers; a client that hung up meanwhile is no error.

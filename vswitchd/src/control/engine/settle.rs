@@ -5,7 +5,7 @@ use tracing::{error, info, warn};
 
 use super::{
     Engine,
-    pending::{Pending, PendingAttach, answer, refusal, refuse_attach},
+    pending::{Answer, Pending, PendingAttach, refusal, refuse_attach},
 };
 use crate::control::{PublishError, Publisher, Update};
 
@@ -28,15 +28,12 @@ impl<P: Publisher> Engine<P> {
             false => Ok(()),
         };
         self.unsettled.clear();
-        match result {
-            Ok(()) => {
-                for done in pending {
-                    self.finish(done);
-                }
-            }
+        let answers = match result {
+            Ok(()) => pending.into_iter().map(|done| self.finish(done)).collect(),
             Err(error) => self.settle_apart(pending, &error),
-        }
+        };
         self.leave_view();
+        answers.into_iter().for_each(Answer::send);
     }
 
     /// Pods that start now are judged by the labels they have now.
@@ -49,7 +46,7 @@ impl<P: Publisher> Engine<P> {
 
     /// The batch as a whole failed: takes its ADDs out, publishes the rest, then each ADD alone, so
     /// that one broken interface fails only itself.
-    fn settle_apart(&mut self, pending: Vec<Pending>, error: &PublishError) {
+    fn settle_apart(&mut self, pending: Vec<Pending>, error: &PublishError) -> Vec<Answer> {
         let (mut attaches, mut others) = (Vec::new(), Vec::new());
         for pending in pending {
             match pending {
@@ -62,24 +59,20 @@ impl<P: Publisher> Engine<P> {
             true => Err(PublishError::Other(error.to_string())),
             false => self.publish(),
         };
-        for other in others {
-            match &rest {
-                Ok(()) => self.finish(other),
-                Err(error) => other.refuse(error),
-            }
-        }
-        if let [_] = attaches[..] {
-            attaches
-                .into_iter()
-                .for_each(|attach| refuse_attach(*attach, error));
-            return;
-        }
-        for attach in attaches {
-            self.attach_alone(attach);
-        }
+        let others = others.into_iter().map(|other| match &rest {
+            Ok(()) => self.finish(other),
+            Err(error) => other.refuse(error),
+        });
+        let mut answers: Vec<Answer> = others.collect();
+        let is_the_only_one = attaches.len() == 1;
+        answers.extend(attaches.into_iter().map(|attach| match is_the_only_one {
+            true => refuse_attach(*attach, error),
+            false => self.attach_alone(attach),
+        }));
+        answers
     }
 
-    fn attach_alone(&mut self, mut attach: Box<PendingAttach>) {
+    fn attach_alone(&mut self, mut attach: Box<PendingAttach>) -> Answer {
         let update = Update::Attached(Box::new(attach.workload.clone()));
         let stored = self.attachments.insert(attach.attached.clone());
         self.desired.apply(update);
@@ -97,7 +90,7 @@ impl<P: Publisher> Engine<P> {
             Err(error) => {
                 self.undo(&attach);
                 self.dirty = true;
-                refuse_attach(*attach, &error);
+                refuse_attach(*attach, &error)
             }
         }
     }
@@ -153,8 +146,8 @@ impl<P: Publisher> Engine<P> {
         }
     }
 
-    fn finish(&mut self, pending: Pending) {
-        match pending {
+    fn finish(&mut self, pending: Pending) -> Answer {
+        let (reply, response) = match pending {
             Pending::Attach(attach) => {
                 let generation = self.generation;
                 let pod = &attach.workload;
@@ -165,11 +158,11 @@ impl<P: Publisher> Engine<P> {
                         "isolated until its Pod and Namespace objects are known: policies select by labels");
                 }
                 attach.retired.iter().for_each(|older| self.retire(older));
-                answer(attach.reply, Response::Attached { generation });
+                (attach.reply, Response::Attached { generation })
             }
             Pending::Detach { id, reply } => match self.forget(&id) {
-                Ok(()) => answer(reply, Response::Detached {}),
-                Err(error) => answer(reply, refusal(error_code::IO_FAILURE, error.to_string())),
+                Ok(()) => (reply, Response::Detached {}),
+                Err(error) => (reply, refusal(error_code::IO_FAILURE, error.to_string())),
             },
             Pending::Collect { ids, reply } => {
                 let removed = ids.into_iter().filter(|id| match self.forget(id) {
@@ -180,9 +173,10 @@ impl<P: Publisher> Engine<P> {
                     }
                 });
                 let removed = removed.collect();
-                answer(reply, Response::Collected { removed });
+                (reply, Response::Collected { removed })
             }
-        }
+        };
+        Answer { reply, response }
     }
 
     /// Takes an ADD back: as if it had not been asked.

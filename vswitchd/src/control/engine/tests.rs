@@ -1,6 +1,7 @@
 //! The engine with a publisher that records and a kernel made of a map.
 
 mod adding;
+mod answering;
 mod ending;
 mod restarting;
 

@@ -79,7 +79,8 @@ impl Worker {
         if let Some(lanes) = &mut self.lanes {
             lanes.set_interface(id, None);
         }
-        let pending = port.into_pending();
+        let (pending, io) = port.into_parts();
+        self.parts.closer.close(io);
         let counters = self.parts.local.counters();
         counters.drop_many(DropReason::NoPort, pending.len() as u64);
         for frame in &pending {

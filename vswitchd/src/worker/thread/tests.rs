@@ -95,6 +95,7 @@ impl Desk {
             shared,
             inboxes: wakers.into_iter().map(Inbox::new).collect(),
             commands,
+            closer: Closer::start().unwrap(),
             events: crossbeam_channel::bounded(1).0,
             raw: Arc::new(RawIp::open().unwrap()),
             clock: Clock::start(),
