@@ -3,7 +3,7 @@
 //! Changes are noticed by inotify (through `notify`) and, should that be unavailable or miss
 //! something (a directory replaced as a whole, a network file system), by looking at names, sizes
 //! and times every two seconds. Bursts are awaited: a reading starts when nothing has changed for
-//! 200 ms. Every good reading is copied to the state directory: a restart while the directory is
+//! 200 ms, and after a second even if something always does. Every good reading is copied to the state directory: a restart while the directory is
 //! broken starts from the last good policies, not from none.
 
 use std::{
@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -23,6 +23,8 @@ use super::{Message, Update};
 
 /// How long a directory must be quiet before it is read.
 const DEBOUNCE: Duration = Duration::from_millis(200);
+/// Who never is quiet is read after this long: somebody's changes must not hold back everybody's policies.
+const LONGEST: Duration = Duration::from_secs(1);
 /// How often it is looked at when nothing is heard.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -178,7 +180,7 @@ fn look(directory: &Path) -> Seen {
     Seen(Some(files.collect()))
 }
 
-/// Waits until the directory looks different and has been quiet for a moment.
+/// Waits until the directory looks different and has been quiet for a moment, or restless for too long.
 fn next_change(directory: &Path, woken: &Receiver<()>, seen: &Seen) -> Option<Seen> {
     loop {
         if woken.recv_timeout(LOOK) == Err(RecvTimeoutError::Disconnected) {
@@ -188,12 +190,14 @@ fn next_change(directory: &Path, woken: &Receiver<()>, seen: &Seen) -> Option<Se
         if now == *seen {
             continue;
         }
+        let noticed = Instant::now();
         loop {
             thread::sleep(DEBOUNCE);
+            // Before looking: whoever changes it later wakes again.
+            let _ = woken.try_recv();
             let later = look(directory);
-            if later == now {
-                let _ = woken.try_recv();
-                return Some(now);
+            if later == now || noticed.elapsed() >= LONGEST {
+                return Some(later);
             }
             now = later;
         }
@@ -292,6 +296,28 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_directory_that_never_is_quiet_is_read_all_the_same() {
+        let (root, directory, copy) = directories();
+        let (engine, inbox) = crossbeam_channel::unbounded();
+        watch(directory.clone(), copy, look(&directory), engine).unwrap();
+        let start = Instant::now();
+        let mut read = None;
+        for number in 0.. {
+            let unfinished = root.path().join("a.yaml");
+            fs::write(&unfinished, format!("{NAMESPACE}# {number}\n")).unwrap();
+            fs::rename(unfinished, directory.join("a.yaml")).unwrap();
+            read = inbox.recv_timeout(DEBOUNCE / 10).ok();
+            if read.is_some() || start.elapsed() > Duration::from_secs(8) {
+                break;
+            }
+        }
+        let Some(Message::Update(Update::Policies(cluster))) = read else {
+            panic!("not read");
+        };
+        assert!(cluster.namespaces().contains_key("shop"));
     }
 
     #[test]
