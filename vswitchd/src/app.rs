@@ -167,7 +167,13 @@ impl Daemon {
             taps: self.taps.clone(),
             tables: Arc::new(show::table),
             doctor: Arc::new(move |view| {
-                health::rows(view, nat.trouble(), &live.segmentation(), &started)
+                health::rows(
+                    view,
+                    nat.trouble(),
+                    &live.segmentation(),
+                    &live.relaying(),
+                    &started,
+                )
             }),
             shutdown,
             meters: self.meters.clone(),

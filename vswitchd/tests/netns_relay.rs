@@ -11,6 +11,7 @@ mod netns_common;
 use std::thread;
 use std::time::Duration;
 
+use cni_shim::{Request, Response};
 use lab::Lab;
 use netns_common::{
     M02, M03, NGINX, Running,
@@ -84,10 +85,22 @@ fn workers(lab: &Lab, node: &str, column: &str) -> u64 {
     rows.iter().map(|row| row[column].as_u64().unwrap()).sum()
 }
 
-/// Who relays, as the status says.
+/// Who relays, in the daemon's words: its status, its doctor's finding and its log agree.
 fn relay(lab: &Lab, node: &str) -> String {
     let status = show(lab, node, "status");
-    status[0]["relay"].as_str().unwrap().to_owned()
+    let said = status[0]["relay"].as_str().unwrap().to_owned();
+    let Response::Table { rows } = lab.ask(node, &Request::Doctor {}).unwrap() else {
+        panic!("no table");
+    };
+    let finding = rows.iter().find(|row| row["check"] == "relay").unwrap();
+    let sentence = format!("settled flows are relayed {said}");
+    assert_eq!(
+        (&finding["status"], &finding["sentence"]),
+        (&"ok".into(), &sentence.as_str().into())
+    );
+    let log = lab.daemon(node).unwrap().read_log().unwrap();
+    assert_eq!(log.matches(&sentence).count(), 1, "{log}");
+    said
 }
 
 /// A flow of numbers to `nginx` under way.

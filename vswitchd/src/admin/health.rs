@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 
 use super::Row;
-use crate::control::{Segmentation, View};
+use crate::control::{Relaying, Segmentation, View};
 
 /// Less is a clock that is kept well.
 const SET: Duration = Duration::from_secs(2);
@@ -52,6 +52,7 @@ pub fn rows(
     view: &View,
     nat_trouble: Option<String>,
     segmentation: &Segmentation,
+    relaying: &Relaying,
     started: &Started,
 ) -> Vec<Row> {
     let free: usize = view.blocks.iter().map(|block| block.free).sum();
@@ -99,6 +100,13 @@ pub fn rows(
             "warn",
             given_up(segmentation),
             &format!("super-segments to other nodes are cut {segmentation}"),
+        ),
+        // Slower without, and nothing else: no fault.
+        finding(
+            "relay",
+            "ok",
+            None,
+            &format!("settled flows are relayed {relaying}"),
         ),
         finding(
             "clock",

@@ -9,7 +9,7 @@ use crate::control::Segmentation;
 
 /// What has become of the wish, for all who want to know. Clones are the same one.
 #[derive(Clone, Debug)]
-pub(super) struct Help {
+pub(super) struct SegmentationHelp {
     wanted: KernelEncapsulation,
     now: Arc<Mutex<Now>>,
 }
@@ -21,7 +21,7 @@ struct Now {
     epoch: u64,
 }
 
-impl Help {
+impl SegmentationHelp {
     pub(super) fn new(wanted: KernelEncapsulation) -> Self {
         let now = Now {
             segmentation: Segmentation::UserSpace("the uplink is not open yet".to_owned()),
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn what_is_switched_off_is_not_tried() {
-        let help = Help::new(KernelEncapsulation::Off);
+        let help = SegmentationHelp::new(KernelEncapsulation::Off);
         assert!(help.attach("no-such-link").is_none());
         let said = help.segmentation().to_string();
         assert_eq!(said, "in user space: kernel_encapsulation = \"off\"");
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_failure_of_a_program_that_was_replaced_is_no_news() {
-        let help = Help::new(KernelEncapsulation::Off);
+        let help = SegmentationHelp::new(KernelEncapsulation::Off);
         let (old, new) = (help.begin(), help.begin());
         let before = help.segmentation();
         help.give_up("eth0", old, "too late".to_owned());
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_attached_says_why() {
-        let help = Help::new(KernelEncapsulation::Auto);
+        let help = SegmentationHelp::new(KernelEncapsulation::Auto);
         assert!(help.attach("no-such-link").is_none());
         let Segmentation::UserSpace(reason) = help.clone().segmentation() else {
             panic!("{:?}", help.segmentation());

@@ -145,13 +145,17 @@ impl Lanes {
         from: PortId,
         frame: &mut Frame,
         desk: &mut Desk<'_>,
-    ) -> Option<()> {
-        let mark = Mark::of(frame)?;
-        mark.take_off(frame, address_of(world, from)?);
+    ) {
+        let (Some(mark), Some(address)) = (Mark::of(frame), address_of(world, from)) else {
+            return;
+        };
+        mark.take_off(frame, address);
         let number = mark.place.wrapping_sub(self.first);
-        let lane = self.places.get_mut(usize::from(number))?.as_mut()?;
+        let Some(Some(lane)) = self.places.get_mut(usize::from(number)) else {
+            return;
+        };
         if lane.from != from || !mark.is_of(lane) {
-            return None;
+            return;
         }
         match lane.stage {
             Stage::Closed => {
@@ -171,7 +175,6 @@ impl Lanes {
             }
             Stage::Ended => {}
         }
-        None
     }
 
     /// At the end of a turn, when its frames have been sent: begins lanes for busy flows, opens those that nothing is

@@ -10,10 +10,10 @@ use packet::FlowKey;
 
 use super::clock::Clock;
 use super::command::Command;
-use super::encapsulation::Help;
+use super::encapsulation::SegmentationHelp;
 use super::load::Load;
 use super::ports::Registry;
-use super::relaying::KernelHelp;
+use super::relaying::RelayHelp;
 use super::shared::Shared;
 use super::thread::FLOW_PAGE;
 use crate::control::{
@@ -29,8 +29,8 @@ pub struct LiveWorkers {
     shared: Arc<Shared>,
     commands: Vec<Sender<Command>>,
     registry: Registry,
-    help: Help,
-    relaying: KernelHelp,
+    segmentation: SegmentationHelp,
+    relaying: RelayHelp,
     clock: Clock,
     taps: Arc<Hub>,
     loads: Vec<Load>,
@@ -41,7 +41,7 @@ impl LiveWorkers {
         shared: Arc<Shared>,
         commands: Vec<Sender<Command>>,
         registry: Registry,
-        (help, relaying): (Help, KernelHelp),
+        (segmentation, relaying): (SegmentationHelp, RelayHelp),
         clock: Clock,
         taps: Arc<Hub>,
     ) -> Self {
@@ -50,7 +50,7 @@ impl LiveWorkers {
             shared,
             commands,
             registry,
-            help,
+            segmentation,
             relaying,
             clock,
             taps,
@@ -179,7 +179,7 @@ impl Live for LiveWorkers {
     }
 
     fn segmentation(&self) -> Segmentation {
-        self.help.segmentation()
+        self.segmentation.segmentation()
     }
 
     fn relaying(&self) -> Relaying {

@@ -11,7 +11,7 @@ use port::{Fanout, Filter, PacketConfig, PacketPort, Side, Waker};
 
 use super::closer::Closer;
 use super::command::{Command, End};
-use super::encapsulation::Help;
+use super::encapsulation::SegmentationHelp;
 use super::relaying::Attachments;
 use crate::control::{DesiredState, Encapsulation, PublishError};
 
@@ -53,7 +53,7 @@ pub(super) struct Ports {
     commands: Vec<Sender<Command>>,
     wakers: Vec<Waker>,
     registry: Registry,
-    help: Help,
+    segmentation: SegmentationHelp,
     relayed: Attachments,
     closer: Closer,
     /// The last fan-out group given; never one whose sockets may still be open.
@@ -65,7 +65,7 @@ impl Ports {
         commands: Vec<Sender<Command>>,
         wakers: Vec<Waker>,
         registry: Registry,
-        help: Help,
+        segmentation: SegmentationHelp,
         relayed: Attachments,
         closer: Closer,
     ) -> Self {
@@ -74,7 +74,7 @@ impl Ports {
             commands,
             wakers,
             registry,
-            help,
+            segmentation,
             relayed,
             closer,
             group: 0,
@@ -167,7 +167,7 @@ impl Ports {
             }),
             qdisc_bypass: wanted.qdisc_bypass,
             encapsulator: (id == UPLINK)
-                .then(|| self.help.attach(&wanted.interface))
+                .then(|| self.segmentation.attach(&wanted.interface))
                 .flatten(),
             batch: BATCH,
         };

@@ -14,14 +14,14 @@ use super::closer::Closer;
 use super::command::{Command, End};
 use super::crew::Crew;
 use super::describe::{HOST_INTERFACE, closed, describe};
-use super::encapsulation::Help;
+use super::encapsulation::SegmentationHelp;
 use super::flow_recorder::FlowRecorder;
 use super::inbox::Inbox;
 use super::limits::Limits;
 use super::live::LiveWorkers;
 use super::policy::PolicyInForce;
 use super::ports::{self, HOST, Ports};
-use super::relaying::{Attachments, KernelHelp};
+use super::relaying::{Attachments, RelayHelp};
 use super::shared::{Retired, Shared};
 use super::thread::{Parts, Worker};
 use crate::config;
@@ -81,7 +81,7 @@ pub struct Switch {
     commands: Vec<Sender<Command>>,
     threads: Vec<JoinHandle<()>>,
     ports: Ports,
-    relaying: KernelHelp,
+    relaying: RelayHelp,
     limits: Limits,
     policy: PolicyInForce,
     generation: Generation,
@@ -123,17 +123,17 @@ impl Switch {
             recorder.keep(Generation(1), &policy.table());
         }
         let (events, noticed) = crossbeam_channel::bounded(256);
-        let relaying = KernelHelp::new(config.kernel_relay);
+        let relaying = RelayHelp::new(config.kernel_relay);
         let closer = Closer::start().map_err(|source| SwitchError::Thread { worker: 0, source })?;
         let crew = start_workers(config, &shared, &raw, clock, &events, &relaying, &closer)?;
         let (commands, threads): (Vec<_>, Vec<_>) = crew.into_iter().unzip();
         let registry = Arc::default();
-        let help = Help::new(config.kernel_encapsulation);
+        let segmentation = SegmentationHelp::new(config.kernel_encapsulation);
         let ports = Ports::new(
             commands.clone(),
             wakers,
             Arc::clone(&registry),
-            help.clone(),
+            segmentation.clone(),
             Attachments::new(relaying.clone()),
             closer,
         );
@@ -152,7 +152,7 @@ impl Switch {
             Arc::clone(&shared),
             commands.clone(),
             registry,
-            (help, relaying.clone()),
+            (segmentation, relaying.clone()),
             clock,
             Arc::new(Hub::new(Box::new(crew))),
         );
@@ -251,7 +251,7 @@ fn start_workers(
     raw: &Arc<RawIp>,
     clock: Clock,
     events: &Sender<Event>,
-    relaying: &KernelHelp,
+    relaying: &RelayHelp,
     closer: &Closer,
 ) -> Result<Vec<Started>, SwitchError> {
     let inboxes: Arc<[Inbox]> = shared.wakers.iter().cloned().map(Inbox::new).collect();

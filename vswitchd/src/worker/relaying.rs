@@ -16,7 +16,7 @@ const LANES: u16 = 4096;
 
 /// What has become of the wish, for all who want to know. Clones are the same one.
 #[derive(Clone, Debug)]
-pub(super) struct KernelHelp {
+pub(super) struct RelayHelp {
     relay: Result<Arc<Relay>, String>,
     unfit: Unfit,
     refused: Arc<Mutex<Refused>>,
@@ -30,7 +30,7 @@ struct Refused {
     reasons: BTreeMap<u32, String>,
 }
 
-impl KernelHelp {
+impl RelayHelp {
     /// Makes what the kernel needs for it, where it is wanted and possible. The log says which way it is.
     pub(super) fn new(wanted: KernelRelay) -> Self {
         let relay = match wanted {
@@ -112,12 +112,12 @@ impl KernelHelp {
 
 /// The program at the interfaces of ports, by the kernel's number: one each, however often the port is opened anew.
 pub(super) struct Attachments {
-    help: KernelHelp,
+    help: RelayHelp,
     by_interface: BTreeMap<u32, RelayAttachment>,
 }
 
 impl Attachments {
-    pub(super) fn new(help: KernelHelp) -> Self {
+    pub(super) fn new(help: RelayHelp) -> Self {
         Self {
             help,
             by_interface: BTreeMap::new(),
