@@ -4,7 +4,12 @@
 
 mod netns_common;
 
-use std::io::{BufRead, BufReader};
+use std::{
+    io::{BufRead, BufReader},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
 
 use lab::Lab;
 use netns_common::{
@@ -72,21 +77,29 @@ fn watching_through_a_pipe_tells_what_rises_and_how_fast() {
         "--watch",
     ];
     let mut watching = Running::spawn(lab.command(M02, &argv).unwrap());
-    let mut lines = BufReader::new(watching.0.stdout.take().unwrap()).lines();
-    // The table, or the remark that it is empty, comes first; give it a second.
-    std::thread::sleep(std::time::Duration::from_millis(1500));
     let mut scapy = Scapy::start(&lab, "nginx");
-    scapy.send(&format!(
-        "[Ether(src=me,dst='ee:ee:ee:ee:ee:ee')/IP(src='10.9.9.9',dst='{MANUAL}')/UDP()]*{SENT}"
-    ));
-    let line = lines.find(|line| {
-        let line = line.as_ref().unwrap();
-        line.contains("/s") && line.contains("spoofed_source")
+    let stdout = watching.0.stdout.take().unwrap();
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        lines.all(|line| sender.send(line).is_ok())
     });
-    let line = line.unwrap().unwrap();
+    // When it has begun to watch nobody says: again and again, until it tells of them.
+    let mut found = None;
+    for _ in 0..20 {
+        scapy.send(&format!(
+            "[Ether(src=me,dst='ee:ee:ee:ee:ee:ee')/IP(src='10.9.9.9',dst='{MANUAL}')/UDP()]*{SENT}"
+        ));
+        let is_it = |line: &String| line.contains("/s") && line.contains("spoofed_source");
+        let soon = Duration::from_millis(1500);
+        let mut line = std::iter::from_fn(|| lines.recv_timeout(soon).ok());
+        found = line.find(is_it);
+        if found.is_some() {
+            break;
+        }
+    }
+    let line = found.expect("a line about what rose");
     assert!(line.contains("default/nginx  from"), "{line}");
-    drop(lines);
-    let pid = nix::unistd::Pid::from_raw(watching.0.id() as i32);
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    watching.0.kill().unwrap();
     watching.0.wait().unwrap();
 }

@@ -70,7 +70,7 @@ impl Args {
         }
         if let Some(keys) = keys {
             let as_json = self.output == Output::Json;
-            watch::watch(keys, as_json, || ask(daemon, name, self.limit))?;
+            watch::watch(keys, as_json, &rows, || ask(daemon, name, self.limit))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -25,16 +25,18 @@ struct Glance {
     counts: HashMap<String, u64>,
 }
 
-/// Looks once a second, for ever; Ctrl-C or a closed pipe ends it. `as_json` writes an object a line.
+/// Looks once a second, for ever; Ctrl-C or a closed pipe ends it. What rose is counted from `first` on, which people have
+/// seen. `as_json` writes an object a line.
 ///
 /// # Errors
 /// What `look` says, and a pipe that is closed.
 pub(super) fn watch(
     keys: &[&str],
     as_json: bool,
+    first: &[Row],
     mut look: impl FnMut() -> anyhow::Result<Vec<Row>>,
 ) -> anyhow::Result<()> {
-    let mut before = Glance::of(keys, &look()?);
+    let mut before = Glance::of(keys, first);
     loop {
         thread::sleep(INTERVAL);
         let rows = look()?;
