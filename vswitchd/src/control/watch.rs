@@ -3,8 +3,8 @@
 //! Changes are noticed by inotify (through `notify`) and, should that be unavailable or miss
 //! something (a directory replaced as a whole, a network file system), by looking at names, sizes
 //! and times every two seconds. Bursts are awaited: a reading starts when nothing has changed for
-//! 200 ms, and after a second even if something always does. Every good reading is copied to the state directory: a restart while the directory is
-//! broken starts from the last good policies, not from none.
+//! 200 ms, and after a second even if something always does. Every good reading is copied to the
+//! state directory: a restart while the directory is broken starts from the last good policies, not from none.
 
 use std::{
     collections::BTreeMap,

@@ -1,8 +1,8 @@
 //! A thread that lets go of what the kernel lets go slowly.
 //!
-//! Closing a packet socket, or taking a program off an interface, ends only after a grace period of RCU (`packet_release`
-//! in net/packet/af_packet.c, `tcx_entry_sync` in include/net/tcx.h): many milliseconds, and seconds on a machine whose
-//! CPUs are all busy. A worker that waited for it would forward nothing meanwhile, and no pod would come or go.
+//! Closing a packet socket ends only after a grace period of RCU (`packet_release` in net/packet/af_packet.c): many
+//! milliseconds, and seconds on a machine whose CPUs are all busy. A worker that waited for it would forward nothing
+//! meanwhile.
 
 use std::io;
 use std::thread::Builder;

@@ -9,7 +9,6 @@ use dashmap::DashMap;
 use dataplane::{PortCounters, PortId};
 use port::{Fanout, Filter, PacketConfig, PacketPort, Side, Waker};
 
-use super::closer::Closer;
 use super::command::{Command, End};
 use super::encapsulation::SegmentationHelp;
 use super::relaying::Attachments;
@@ -55,7 +54,6 @@ pub(super) struct Ports {
     registry: Registry,
     segmentation: SegmentationHelp,
     relayed: Attachments,
-    closer: Closer,
     /// The last fan-out group given; never one whose sockets may still be open.
     group: u16,
 }
@@ -67,7 +65,6 @@ impl Ports {
         registry: Registry,
         segmentation: SegmentationHelp,
         relayed: Attachments,
-        closer: Closer,
     ) -> Self {
         Self {
             open: BTreeMap::new(),
@@ -76,7 +73,6 @@ impl Ports {
             registry,
             segmentation,
             relayed,
-            closer,
             group: 0,
         }
     }
@@ -129,10 +125,8 @@ impl Ports {
             }
         }
         let open = &self.open;
-        let unused = self
-            .relayed
-            .keep(|index| open.values().any(|open| open.index == index));
-        self.closer.close(unused);
+        self.relayed
+            .keep(open.values().map(|open| open.index).collect());
         self.wakers.iter().for_each(Waker::wake);
     }
 

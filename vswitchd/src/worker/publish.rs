@@ -124,7 +124,9 @@ impl Switch {
         }
         let (events, noticed) = crossbeam_channel::bounded(256);
         let relaying = RelayHelp::new(config.kernel_relay);
-        let closer = Closer::start().map_err(|source| SwitchError::Thread { worker: 0, source })?;
+        let no_thread = |source| SwitchError::Thread { worker: 0, source };
+        let closer = Closer::start().map_err(no_thread)?;
+        let attachments = Attachments::start(relaying.clone()).map_err(no_thread)?;
         let crew = start_workers(config, &shared, &raw, clock, &events, &relaying, &closer)?;
         let (commands, threads): (Vec<_>, Vec<_>) = crew.into_iter().unzip();
         let registry = Arc::default();
@@ -134,8 +136,7 @@ impl Switch {
             wakers,
             Arc::clone(&registry),
             segmentation.clone(),
-            Attachments::new(relaying.clone()),
-            closer,
+            attachments,
         );
         ports.adopt(
             HOST,

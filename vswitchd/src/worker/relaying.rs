@@ -1,10 +1,15 @@
 //! Whether the kernel relays settled flows between ports: asked for, and tried.
 
-use std::collections::BTreeMap;
+mod attachments;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dataplane::Generation;
+use netlink::Handle;
 use port::{Relay, RelayAttachment, Side};
+
+pub(super) use attachments::Attachments;
 
 use super::lanes::{Carrier, Lanes};
 use super::unfit::Unfit;
@@ -94,6 +99,8 @@ impl RelayHelp {
                 refused.reasons.remove(&index);
                 Some(attachment)
             }
+            // One that went as fast as it came.
+            Err(_) if is_gone(index) => None,
             Err(error) => {
                 if refused.reasons.is_empty() {
                     tracing::warn!(interface, %error, "no frames of this port are relayed by the kernel");
@@ -104,50 +111,21 @@ impl RelayHelp {
         }
     }
 
+    /// So many programs are left, and of interest are only these interfaces.
+    fn keep(&self, attached: usize, used: &BTreeSet<u32>) {
+        self.unfit.keep(used);
+        let mut refused = self.lock();
+        refused.attached = attached;
+        refused.reasons.retain(|index, _| used.contains(index));
+    }
+
     fn lock(&self) -> MutexGuard<'_, Refused> {
         // What a thread that panicked has left are good values.
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The program at the interfaces of ports, by the kernel's number: one each, however often the port is opened anew.
-pub(super) struct Attachments {
-    help: RelayHelp,
-    by_interface: BTreeMap<u32, RelayAttachment>,
-}
-
-impl Attachments {
-    pub(super) fn new(help: RelayHelp) -> Self {
-        Self {
-            help,
-            by_interface: BTreeMap::new(),
-        }
-    }
-
-    /// The program sees the frames of this interface from now on, or has done so before; false where it cannot.
-    pub(super) fn attach(&mut self, interface: &str, index: u32, side: Side) -> bool {
-        if !self.by_interface.contains_key(&index)
-            && let Some(attachment) = self.help.attach(interface, index, side)
-        {
-            self.help.unfit.look(index);
-            self.by_interface.insert(index, attachment);
-        }
-        self.by_interface.contains_key(&index)
-    }
-
-    /// Gives up those where no port is any more. Dropped, they are detached.
-    pub(super) fn keep(&mut self, is_used: impl Fn(u32) -> bool) -> Vec<RelayAttachment> {
-        let unused = self
-            .by_interface
-            .extract_if(.., |index, _| !is_used(*index));
-        let unused = unused.map(|(index, attachment)| {
-            self.help.unfit.forget(index);
-            attachment
-        });
-        let unused = unused.collect();
-        let mut refused = self.help.lock();
-        refused.attached = self.by_interface.len();
-        refused.reasons.retain(|index, _| is_used(*index));
-        unused
-    }
+fn is_gone(interface: u32) -> bool {
+    let link = Handle::open().and_then(|handle| handle.link_at(interface));
+    matches!(link, Ok(None))
 }

@@ -1,6 +1,7 @@
 //! Interfaces to which nothing is relayed: with a queueing discipline of their own, for what it drops only who sends can
 //! count; and where the kernel sums what leaves, for a pod chooses where (see `port::Relay`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
 
@@ -52,8 +53,12 @@ impl Unfit {
         Ok(())
     }
 
-    /// No longer of interest.
-    pub(super) fn forget(&self, interface: u32) {
+    /// Others than these are no longer of interest.
+    pub(super) fn keep(&self, interfaces: &BTreeSet<u32>) {
+        self.0.retain(|interface, _| interfaces.contains(interface));
+    }
+
+    fn forget(&self, interface: u32) {
         self.0.remove(&interface);
     }
 
@@ -136,7 +141,7 @@ mod tests {
             assert!(!unfit.has(other), "of which nobody asked");
             unfit.look(other);
             assert!(unfit.has(other));
-            unfit.forget(other);
+            unfit.keep(&BTreeSet::from([index]));
             assert!(!unfit.has(other));
         });
     }
