@@ -129,7 +129,10 @@ pub fn watch(
             {
                 return;
             }
+            // The directory may be another one by now.
             ears = listen(&directory, wake.clone()).or(ears);
+            // What the old ears had not reported yet, nobody reports.
+            let _ = wake.try_send(());
         }
     };
     thread::Builder::new()
