@@ -37,7 +37,7 @@ impl Job {
     ///
     /// Between sessions the kernel shares out the CPUs (`sched_autogroup`, sched(7)). Were all loads in one, those that wake
     /// each other thousands of times a second would keep whatever is outside it off the CPUs for seconds, `ksoftirqd`
-    /// and the switches included (Linux 6.18; `bench/README.md`, "The soak").
+    /// and the switches included (Linux 6.18; `bench/README.md`, "Pitfalls").
     ///
     /// # Errors
     /// It cannot be started.

@@ -12,19 +12,20 @@ use port::Relay;
 /// What a veth has by itself: none, and until it is up the one that drops.
 const NONE: [&str; 2] = ["noqueue", "noop"];
 
-/// The interfaces that were asked about, by number, and whether they are unfit now. Clones are the same map.
+/// The interfaces that were asked about, by number, and whether they are unfit now. One that nobody has looked at is: what is
+/// relayed there no worker checks. Clones are the same map.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unfit(Arc<DashMap<u32, bool>>);
 
 impl Unfit {
     /// Whether this interface is one of them.
     pub(super) fn has(&self, interface: u32) -> bool {
-        self.0.get(&interface).is_some_and(|unfit| *unfit)
+        self.0.get(&interface).is_none_or(|unfit| *unfit)
     }
 
     /// Asks the kernel about an interface of the thread's network namespace, and whenever it changes from now on.
     pub(super) fn look(&self, interface: u32) {
-        self.0.insert(interface, false);
+        self.0.insert(interface, true);
         if let Ok(handle) = Handle::open() {
             self.ask(&handle, interface);
         }
@@ -51,6 +52,14 @@ impl Unfit {
         };
         thread::Builder::new().name("unfit".into()).spawn(listen)?;
         Ok(())
+    }
+
+    /// As if these had been looked at and found fit.
+    #[cfg(test)]
+    pub(super) fn none_of(interfaces: impl IntoIterator<Item = u32>) -> Self {
+        Self(Arc::new(
+            interfaces.into_iter().map(|index| (index, false)).collect(),
+        ))
     }
 
     /// Others than these are no longer of interest.
@@ -115,6 +124,7 @@ mod tests {
             let index = nix::net::if_::if_nametoindex("here").unwrap();
             let unfit = Unfit::default();
             unfit.watch().unwrap();
+            assert!(unfit.has(index), "nobody has looked");
             unfit.look(index);
             assert!(!unfit.has(index));
             let soon = |wanted| {
@@ -132,17 +142,17 @@ mod tests {
             run("tc qdisc del dev here root");
             soon(false);
             run("ip link add other type veth peer name another");
-            run("tc qdisc add dev other root tbf rate 1mbit burst 3000 limit 9000");
             run("ethtool -K here tx off");
             soon(true);
             run("ethtool -K here tx on");
             soon(false);
             let other = nix::net::if_::if_nametoindex("other").unwrap();
-            assert!(!unfit.has(other), "of which nobody asked");
+            assert!(unfit.has(other), "of which nobody asked");
             unfit.look(other);
-            assert!(unfit.has(other));
-            unfit.keep(&BTreeSet::from([index]));
             assert!(!unfit.has(other));
+            unfit.keep(&BTreeSet::from([index]));
+            assert!(unfit.has(other));
+            assert!(!unfit.has(index));
         });
     }
 }

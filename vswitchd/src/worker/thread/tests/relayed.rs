@@ -128,7 +128,12 @@ impl Stage {
         let kernel = Arc::new(Kernel::default());
         let world = world(None);
         kernel.allow(world.generation);
-        let lanes = Lanes::new(Arc::clone(&kernel) as _, Unfit::default(), 7, 8);
+        let lanes = Lanes::new(
+            Arc::clone(&kernel) as _,
+            Unfit::none_of([A.0.0.into(), B.0.0.into()]),
+            7,
+            8,
+        );
         let desk = Desk::with_lanes(world.clone(), 1, WIDE, Some(lanes));
         Self {
             desk,
